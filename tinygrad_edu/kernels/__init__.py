@@ -1,0 +1,65 @@
+"""The kernel table in use: `K.matmul(a, b)` calls the C++ kernel, or NumPy where there is none.
+
+`TGE_KERNELS=reference` takes the NumPy reference for everything; `explain()` says who served what.
+"""
+
+from __future__ import annotations
+
+import os
+
+from . import reference
+from .protocol import Array, Kernels
+
+__all__ = ["Array", "K", "Kernels", "explain", "reference"]
+
+
+def choose() -> Kernels:
+    """The backend that `TGE_KERNELS` asks for: "native" (C++, the default where it was built) or "reference"."""
+    wanted = os.environ.get("TGE_KERNELS", "")
+    if wanted not in ("", "native", "reference"):
+        raise ValueError(f'TGE_KERNELS is "{wanted}": it can be "native" or "reference"')
+    if wanted != "reference":
+        try:
+            from . import native
+        except ImportError:
+            if wanted == "native":
+                raise
+        else:
+            return native
+    return reference  # type: ignore[return-value]
+
+
+K: Kernels = choose()
+
+
+def explain() -> str:
+    """Which implementation has served each kernel so far, as a table in text."""
+    report = getattr(K, "explain", None)
+    return report() if report else "every kernel: NumPy reference"
+
+
+def isa() -> str:
+    """The instruction set that the compiled kernels use: "avx512", "avx2", "baseline"; "numpy" without them."""
+    return getattr(K, "isa", lambda: "numpy")()
+
+
+def set_num_threads(n: int) -> None:
+    """How many threads the compiled kernels may use; results do not depend on it."""
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ValueError(f"set_num_threads: {n!r} is not a positive integer")
+    getattr(K, "set_num_threads", lambda n: None)(n)
+
+
+def get_num_threads() -> int:
+    """How many threads the compiled kernels may use; 1 on the NumPy reference."""
+    return getattr(K, "get_num_threads", lambda: 1)()
+
+
+def memory_stats() -> dict[str, int]:
+    """Figures of the caching allocator in bytes and calls; empty on the NumPy reference."""
+    return getattr(K, "memory_stats", dict)()
+
+
+def empty_cache() -> None:
+    """Give memory that the allocator holds back for reuse to the operating system."""
+    getattr(K, "empty_cache", lambda: None)()

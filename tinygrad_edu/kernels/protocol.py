@@ -1,0 +1,204 @@
+"""The kernel table: every computation on numbers that the library does, one signature each.
+
+A *backend* is any object with these functions. `reference.py` implements all of them in plain NumPy and is the
+specification; `native.py` serves the same calls from compiled C++. Nothing above this floor computes on its own.
+
+Conventions, for every kernel:
+
+* Arrays may have any strides (transposed, sliced, negative, zero), be read-only, or have no elements.
+* Floating arguments of one call share one dtype; the caller has promoted them.
+* `out`, where it is taken, is an array of the result's shape and dtype that receives the result. It may *be* one of
+  the inputs (the same array object) in elementwise kernels; it must not overlap them in any other way.
+* Inputs are never written to, except the ones a docstring names as updated in place.
+* NaN is never swallowed: it comes out wherever mathematics does not say otherwise.
+* Results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Axes = tuple[int, ...]
+
+
+class Kernels(Protocol):
+    """What a backend offers. Shapes: `N` rows, `C` classes, `(…)` any shape; `u` is one unit in the last place."""
+
+    name: str
+
+    # -- memory -------------------------------------------------------------------------------------------------
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """An uninitialised C-contiguous array."""
+
+    def full(self, shape: tuple[int, ...], value: Any, dtype: Any) -> Array:
+        """An array filled with `value`."""
+
+    def copy(self, x: Array, *, out: Array | None = None) -> Array:
+        """A C-contiguous copy of `x`; with `out`, `x` broadcast and cast into `out`."""
+
+    def cast(self, x: Array, dtype: Any) -> Array:
+        """A C-contiguous copy of `x` converted to `dtype`; floats are truncated towards zero on the way to integers."""
+
+    # -- elementwise, two arguments, broadcasting ------------------------------------------------------------------
+    def add(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a + b (or, for booleans)."""
+    def sub(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a − b."""
+    def mul(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a · b (and, for booleans)."""
+    def div(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a / b, floats only, exactly rounded."""
+    def pow(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a to the power b."""
+    def maximum(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """The larger; NaN if either is."""
+    def minimum(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """The smaller; NaN if either is."""
+    def eq(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a = b, as bool."""
+    def ne(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a ≠ b, as bool."""
+    def lt(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a < b, as bool."""
+    def le(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a ≤ b, as bool."""
+    def gt(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a > b, as bool."""
+    def ge(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a ≥ b, as bool."""
+
+    def where(self, condition: Array, a: Array, b: Array, *, out: Array | None = None) -> Array:
+        """a where the boolean `condition` holds, b elsewhere; all three broadcast."""
+
+    # -- elementwise, one argument ------------------------------------------------------------------------------
+    def neg(self, x: Array, *, out: Array | None = None) -> Array: """−x."""
+    def abs(self, x: Array, *, out: Array | None = None) -> Array: """|x|."""
+    def sign(self, x: Array, *, out: Array | None = None) -> Array: """−1, 0 or 1; NaN stays NaN."""
+    def exp(self, x: Array, *, out: Array | None = None) -> Array: """eˣ, ≤ 1 u."""
+    def log(self, x: Array, *, out: Array | None = None) -> Array: """Natural logarithm, ≤ 1 u; −inf at 0, NaN below."""
+    def log1p(self, x: Array, *, out: Array | None = None) -> Array: """ln(1 + x), accurate near 0."""
+    def sqrt(self, x: Array, *, out: Array | None = None) -> Array: """√x, exactly rounded; NaN below 0."""
+    def sin(self, x: Array, *, out: Array | None = None) -> Array: """Sine of radians."""
+    def cos(self, x: Array, *, out: Array | None = None) -> Array: """Cosine of radians."""
+    def erf(self, x: Array, *, out: Array | None = None) -> Array: """Error function 2/√π · ∫₀ˣ e^{−t²} dt, ≤ 1 u."""
+
+    # -- activations and their derivatives: dx from the upstream gradient g and what the forward pass knew -----------
+    def relu(self, x: Array, *, out: Array | None = None) -> Array: """max(x, 0); NaN stays NaN."""
+    def relu_backward(self, g: Array, y: Array, *, out: Array | None = None) -> Array: """g where y > 0, else 0."""
+
+    def leaky_relu(self, x: Array, slope: float, *, out: Array | None = None) -> Array:
+        """x where x > 0, else slope · x."""
+
+    def leaky_relu_backward(self, g: Array, x: Array, slope: float, *, out: Array | None = None) -> Array:
+        """g where x > 0, else slope · g."""
+
+    def sigmoid(self, x: Array, *, out: Array | None = None) -> Array: """1 / (1 + e⁻ˣ), no overflow."""
+    def sigmoid_backward(self, g: Array, y: Array, *, out: Array | None = None) -> Array: """g · y · (1 − y)."""
+    def tanh(self, x: Array, *, out: Array | None = None) -> Array: """Hyperbolic tangent, ≤ 1 u."""
+    def tanh_backward(self, g: Array, y: Array, *, out: Array | None = None) -> Array: """g · (1 − y²)."""
+
+    def gelu(self, x: Array, tanh_form: bool, *, out: Array | None = None) -> Array:
+        """x · Φ(x) with the normal distribution function Φ, or, `tanh_form`,
+        x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))). Hendrycks & Gimpel 2016. gelu(+inf) = inf, gelu(−inf) = 0."""
+
+    def gelu_backward(self, g: Array, x: Array, tanh_form: bool, *, out: Array | None = None) -> Array:
+        """g times the derivative of `gelu` at x."""
+
+    def silu(self, x: Array, *, out: Array | None = None) -> Array: """x · sigmoid(x); silu(−inf) = 0."""
+    def silu_backward(self, g: Array, x: Array, *, out: Array | None = None) -> Array: """g · s·(1 + x·(1 − s))."""
+
+    def softplus(self, x: Array, beta: float, threshold: float, *, out: Array | None = None) -> Array:
+        """ln(1 + e^{beta·x}) / beta; x itself where beta·x > threshold."""
+
+    def softplus_backward(self, g: Array, x: Array, beta: float, threshold: float, *, out: Array | None = None) -> Array:
+        """g · sigmoid(beta·x); g itself where beta·x > threshold."""
+
+    def elu(self, x: Array, alpha: float, *, out: Array | None = None) -> Array:
+        """x where x > 0, else alpha · (eˣ − 1). Clevert et al. 2015."""
+
+    def elu_backward(self, g: Array, x: Array, alpha: float, *, out: Array | None = None) -> Array:
+        """g where x > 0, else g · alpha · eˣ."""
+
+    # -- reductions: `axes` are distinct, sorted and not negative; a fixed tree of partial results ---------------------
+    def sum(self, x: Array, axes: Axes, keepdims: bool, *, out: Array | None = None) -> Array:
+        """Sum over `axes`: float32 with the error of pairwise summation or better; integers and booleans in int64."""
+
+    def amax(self, x: Array, axes: Axes, keepdims: bool, *, out: Array | None = None) -> Array:
+        """Maximum over `axes`, none of them empty; NaN if one is among them."""
+
+    def amin(self, x: Array, axes: Axes, keepdims: bool, *, out: Array | None = None) -> Array:
+        """Minimum over `axes`, none of them empty; NaN if one is among them."""
+
+    def argmax(self, x: Array, axis: int, keepdims: bool) -> Array:
+        """int64 position of the first maximum along `axis` (not empty); the first NaN counts as the maximum."""
+
+    def argmin(self, x: Array, axis: int, keepdims: bool) -> Array:
+        """int64 position of the first minimum along `axis` (not empty); the first NaN counts as the minimum."""
+
+    # -- softmax family ---------------------------------------------------------------------------------------------
+    def softmax(self, x: Array, axis: int, *, out: Array | None = None) -> Array:
+        """eˣ / Σeˣ along `axis`, shifted by the maximum."""
+
+    def softmax_backward(self, g: Array, y: Array, axis: int, *, out: Array | None = None) -> Array:
+        """y · (g − Σ g·y) along `axis`."""
+
+    def log_softmax(self, x: Array, axis: int, *, out: Array | None = None) -> Array:
+        """x − ln Σeˣ along `axis`, shifted by the maximum."""
+
+    def log_softmax_backward(self, g: Array, y: Array, axis: int, *, out: Array | None = None) -> Array:
+        """g − eʸ · Σ g along `axis`."""
+
+    # -- losses -------------------------------------------------------------------------------------------------------
+    def cross_entropy(self, x: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float,
+                      reduction: str) -> tuple[Array, Array, float]:
+        """Cross-entropy of logits x (N, C) with class indices `target` (N,) int64.
+
+        Row loss: w[t]·(1−s)·(L − x[t]) + s/C · Σ_c w[c]·(L − x[c]) with L = ln Σeˣ; 0 where t = ignore_index.
+        Where t is the row's maximum, L − x[t] is computed as log1p of the other classes' share.
+        Returns the loss ((N,) for reduction "none", else 0-d "sum" or "mean"), L (N,), and the Σ w[t] that "mean"
+        divided by (0 rows give NaN, as a mean of nothing). IndexError for a class outside [0, C).
+        """
+
+    def cross_entropy_backward(self, g: Array, x: Array, target: Array, lse: Array, weight: Array | None,
+                               ignore_index: int, smoothing: float, reduction: str, total: float) -> Array:
+        """dx (N, C) of `cross_entropy`, from g with the shape of its loss."""
+
+    def mse(self, x: Array, y: Array, reduction: str) -> Array:
+        """(x − y)² for equal shapes; "none", "sum" or "mean" over all elements."""
+
+    def mse_backward(self, g: Array, x: Array, y: Array, reduction: str) -> Array:
+        """dx = g · 2(x − y), over the number of elements for "mean"; dy is its negative."""
+
+    # -- matrix products ------------------------------------------------------------------------------------------------
+    def matmul(self, a: Array, b: Array, *, out: Array | None = None) -> Array:
+        """a (…, M, K) times b (…, K, N); leading dimensions broadcast. K = 0 gives zeros. 0 · NaN = NaN. Transposed
+        operands are read in place. A row of the result does not depend on the other rows."""
+
+    def linear(self, x: Array, w: Array, b: Array | None, *, out: Array | None = None) -> Array:
+        """x (…, I) · wᵀ + b, with w (O, I) and b (O,), in one pass."""
+
+    # -- indexing ---------------------------------------------------------------------------------------------------------
+    def index_add(self, target: Array, index: Any, values: Array) -> None:
+        """target[index] += values, in place, repeated positions summed in order."""
+
+    # -- random numbers: Philox 4×32-10 (Salmon et al. 2011), key = seed, counter = (block, block, stream, 0) -----------------
+    def philox(self, n: int, seed: int, stream: int, offset: int) -> Array:
+        """n uint32 words: word i is word i mod 4 of block offset + i div 4. seed is 64-bit: its low word is key 0."""
+
+    def uniform(self, shape: tuple[int, ...], low: float, high: float, dtype: Any, seed: int, stream: int,
+                offset: int) -> Array:
+        """low + (high − low)·u, element i from word i: u = (word >> 8) · 2⁻²⁴, the same u in float32 and float64;
+        computed in float64, rounded once."""
+
+    def normal(self, shape: tuple[int, ...], mean: float, std: float, dtype: Any, seed: int, stream: int,
+               offset: int) -> Array:
+        """Normal numbers by Box–Muller: elements 2j, 2j+1 are mean + std·r·cos θ, mean + std·r·sin θ with
+        r = √(−2 ln((word₂ⱼ + 1)·2⁻³²)), θ = 2π·word₂ⱼ₊₁·2⁻³²; computed in float64, rounded once."""
+
+    def dropout(self, x: Array, p: float, seed: int, stream: int, offset: int, *, out: Array | None = None) -> Array:
+        """x / (1 − p) where uniform u (element i in C order from word i) is ≥ p, else 0. The same call on a gradient
+        is the backward pass: the mask is computed again, never stored."""
+
+    # -- optimisers: one call for a whole list of parameters, updated in place --------------------------------------------
+    def sgd(self, params: Sequence[Array], grads: Sequence[Array], momenta: Sequence[Array] | None, *, lr: float,
+            momentum: float, dampening: float, weight_decay: float, nesterov: bool, maximize: bool,
+            first: bool) -> None:
+        """Stochastic gradient descent as PyTorch defines it: g ← ±g + weight_decay·p; with momentum
+        m ← g on the `first` step, else momentum·m + (1 − dampening)·g; g ← g + momentum·m (nesterov) or m; p ← p − lr·g."""
+
+    def adam(self, params: Sequence[Array], grads: Sequence[Array], exp_avgs: Sequence[Array],
+             exp_avg_sqs: Sequence[Array], max_exp_avg_sqs: Sequence[Array] | None, *, lr: float, beta1: float,
+             beta2: float, eps: float, weight_decay: float, step: int, decoupled: bool, maximize: bool) -> None:
+        """Adam (Kingma & Ba 2015), with `decoupled` weight decay AdamW (Loshchilov & Hutter 2019), with
+        `max_exp_avg_sqs` AMSGrad; `step` counts from 1. p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + eps)."""
