@@ -1,0 +1,107 @@
+"""Derivatives against central differences: the check that every rule in this library has to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .engine import grad
+from .variable import Variable
+
+
+class GradcheckError(RuntimeError):
+    """A derivative does not agree with the differences; the message names the worst entry."""
+
+
+def gradcheck(
+    function: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+) -> bool:
+    """Compare the derivative of `function` with (f(x+eps) − f(x−eps)) / 2 eps, entry by entry.
+
+    `inputs`: a tensor or a tuple; those that require grad must be float64 (float32 has too few digits for a
+    difference). Every output is checked against every input. A mismatch beyond atol + rtol·|difference| raises
+    `GradcheckError`, or returns False with `raise_exception=False`.
+    """
+    args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
+    try:
+        for position, x in enumerate(args):
+            if isinstance(x, Variable) and x._requires_grad:
+                if str(x._array.dtype) != "float64":
+                    raise GradcheckError(f"gradcheck: input {position} is {x._array.dtype}; use float64")
+                _check_input(function, args, position, eps, atol, rtol)
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+def gradgradcheck(function: Callable[..., Any], inputs: Any, **tolerances: Any) -> bool:
+    """`gradcheck` of the first derivative: is the second one right?"""
+    args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
+    which = [i for i, x in enumerate(args) if isinstance(x, Variable) and x._requires_grad]
+
+    def first(*xs: Any) -> Any:
+        outputs = [y for y in _tuple(function(*xs)) if y._requires_grad]
+        # A fixed, uneven weight for each output entry, so that no two derivatives can cancel.
+        seeds = [y.detach() * 0.0 + 1.0 for y in outputs]
+        found = grad(outputs, [xs[i] for i in which], seeds, create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None and g._requires_grad)
+
+    return gradcheck(first, args, **tolerances)
+
+
+def _tuple(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _check_input(
+    function: Callable[..., Any], args: tuple[Any, ...], position: int, eps: float, atol: float, rtol: float
+) -> None:
+    x = args[position]
+    outputs = [y for y in _tuple(function(*args)) if y._requires_grad]
+    for number, y in enumerate(outputs):
+        for entry in range(y.numel()):
+            seed = y.detach() * 0.0
+            seed._array.reshape(-1)[entry] = 1.0
+            (analytic,) = grad([y], [x], [seed], retain_graph=True, allow_unused=True)
+            flat = x._array.reshape(-1)
+            if flat.base is None and flat.size > 1:
+                raise GradcheckError(f"gradcheck: input {position} is not contiguous; pass x.contiguous()")
+            for i in range(flat.size):
+                numeric = _difference(function, args, flat, i, number, entry, eps)
+                found = 0.0 if analytic is None else float(analytic._array.reshape(-1)[i])
+                if not abs(found - numeric) <= atol + rtol * abs(numeric):
+                    raise GradcheckError(
+                        f"gradcheck: d output{number}[{entry}] / d input{position}[{i}] is {found:.9g} by backward(), "
+                        f"{numeric:.9g} by differences (flat positions; shapes {tuple(y.shape)}, {tuple(x.shape)})"
+                    )
+
+
+def _difference(
+    function: Callable[..., Any], args: tuple[Any, ...], flat: Any, i: int, number: int, entry: int, eps: float
+) -> float:
+    """Central difference of one output entry along one input entry; the input is put back as it was."""
+    before = float(flat[i])
+    sides = []
+    try:
+        for shift in (eps, -eps):
+            flat[i] = before + shift
+            outputs = _differentiable(function, args)
+            sides.append(float(outputs[number]._array.reshape(-1)[entry]))
+    finally:
+        flat[i] = before
+    return (sides[0] - sides[1]) / (2 * eps)
+
+
+def _differentiable(function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
+    """The outputs that have a gradient, evaluated anew (recorded: a function may differentiate inside)."""
+    return [y for y in _tuple(function(*args)) if y._requires_grad]
+
+

@@ -1,0 +1,169 @@
+"""What all operations share: promotion of their arguments, dimensions, and the un-broadcast rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Variable
+from ..autograd.engine import Arithmetic
+from ..kernels import K
+
+Array = np.ndarray[Any, Any]
+BOOL, INT64, FLOAT32 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float32)
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def own(array: Array) -> Array:
+    """`array` if its memory is its alone and writable, else a copy."""
+    return array if array.flags.writeable and not isinstance(array.base, np.ndarray) else K.copy(array)
+
+
+def _add_into(held: Array, gradient: Array) -> None:
+    K.add(held, gradient, out=held)
+
+
+Arithmetic.add = staticmethod(lambda a, b: K.add(a, b))
+Arithmetic.add_into = staticmethod(_add_into)
+Arithmetic.own = staticmethod(own)
+Arithmetic.copy = staticmethod(lambda a: K.copy(a))
+Arithmetic.zeros = staticmethod(lambda shape, dtype: K.full(shape, 0, dtype))
+Arithmetic.ones = staticmethod(lambda shape, dtype: K.full(shape, 1, dtype))
+
+
+def category(dtype: np.dtype[Any]) -> int:
+    """bool 0 < integers 1 < floats 2; TypeError for anything else."""
+    try:
+        return _CATEGORY[dtype.kind]
+    except KeyError:
+        raise TypeError(f"dtype {dtype} is not supported: use bool, an integer, float32 or float64") from None
+
+
+def wrap_array(value: Any) -> Any:
+    """A tensor around an array."""
+    return Variable.wrap(value)
+
+
+def result_type(*values: Any) -> np.dtype[Any]:
+    """PyTorch's promotion: Python numbers and 0-d tensors give way to tensors with dimensions of their own category."""
+    best: list[np.dtype[Any] | None] = [None, None, None]  # with dimensions, 0-d, Python numbers
+    for value in values:
+        if isinstance(value, Variable):
+            dtype, place = value._array.dtype, 0 if value._array.ndim else 1
+        elif isinstance(value, np.ndarray | np.generic):
+            dtype, place = value.dtype, 0 if value.ndim else 1
+        else:
+            dtype, place = _python_dtype(value), 2
+        held = best[place]
+        best[place] = dtype if held is None else _join(held, dtype)
+    result: np.dtype[Any] | None = None
+    for dtype_ in best:
+        if dtype_ is None:
+            continue
+        if result is None or category(dtype_) > category(result):
+            result = dtype_
+    assert result is not None
+    return result
+
+
+def _python_dtype(value: Any) -> np.dtype[Any]:
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, int):
+        return INT64
+    if isinstance(value, float):
+        return FLOAT32
+    raise TypeError(f"expected a tensor or a number, got {type(value).__name__}; make it a tensor with tg.tensor(…)")
+
+
+def _join(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+    if a == b:
+        return a
+    ca, cb = category(a), category(b)
+    return np.promote_types(a, b) if ca == cb else (a if ca > cb else b)
+
+
+def as_tensor(value: Any, dtype: np.dtype[Any]) -> Any:
+    """`value` (tensor, array or number) as a tensor of `dtype`; a cast of a tensor is recorded."""
+    if isinstance(value, Variable):
+        return value if value._array.dtype == dtype else value.to(dtype)  # type: ignore[attr-defined]
+    return Variable.wrap(np.array(value, dtype))
+
+
+def promoted(a: Any, b: Any, at_least: int = 0) -> tuple[Any, Any]:
+    """Both arguments as tensors of one dtype; `at_least` 2 makes it a float."""
+    if isinstance(a, Variable) and isinstance(b, Variable) and a._array.dtype == b._array.dtype:
+        dtype = a._array.dtype
+        if category(dtype) >= at_least:
+            return a, b
+    else:
+        dtype = result_type(a, b)
+    if category(dtype) < at_least:
+        dtype = FLOAT32
+    return as_tensor(a, dtype), as_tensor(b, dtype)
+
+
+def floating(x: Any) -> Any:
+    """x, or float32 of it if it holds integers or booleans."""
+    if not isinstance(x, Variable):
+        raise TypeError(f"expected a tensor, got {type(x).__name__}; make it one with tg.tensor(…)")
+    return x if x._array.dtype.kind == "f" else as_tensor(x, FLOAT32)
+
+
+def broadcast_error(operation: str, a: Any, b: Any) -> ValueError:
+    """The error for two shapes that do not broadcast, with the likeliest mend."""
+    sa, sb = tuple(a.shape), tuple(b.shape)
+    hint = "shapes are aligned from the right; each pair must be equal or contain a 1"
+    if len(sa) == 1 and len(sb) == 2 and sa[0] == sb[0]:
+        hint = f"did you mean the first as a column, x.reshape({sa[0]}, 1)?"
+    elif len(sb) == 1 and len(sa) == 2 and sb[0] == sa[0]:
+        hint = f"did you mean the second as a column, x.reshape({sb[0]}, 1)?"
+    elif sa[::-1] == sb:
+        hint = "did you mean x.T for one of them?"
+    return ShapeError(f"{operation}: shapes {sa} and {sb} do not broadcast; {hint}")
+
+
+class ShapeError(ValueError, RuntimeError):
+    """Shapes that do not fit: a ValueError, and a RuntimeError too, which is what PyTorch raises."""
+
+
+def normalized_dim(dim: Any, ndim: int, operation: str) -> int:
+    """`dim` as 0 ≤ dim < ndim (a 0-d tensor counts as having one)."""
+    if isinstance(dim, Variable):
+        dim = dim._array.item()
+    if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
+        raise TypeError(f"{operation}: dim must be an integer, got {type(dim).__name__}")
+    size = max(ndim, 1)
+    if not -size <= dim < size:
+        raise IndexError(f"{operation}: dim {dim} is out of range for {ndim} dimensions: expected [{-size}, {size - 1}]")
+    return int(dim) % size
+
+
+def normalized_dims(dim: Any, ndim: int, operation: str) -> tuple[int, ...]:
+    """`dim` (None for all, a number, or several) as a sorted tuple of distinct dimensions."""
+    if dim is None or (isinstance(dim, Sequence) and len(dim) == 0):
+        return tuple(range(ndim))
+    dims = [normalized_dim(d, ndim, operation) for d in (dim if isinstance(dim, Sequence) else (dim,))]
+    if len(set(dims)) != len(dims):
+        raise ShapeError(f"{operation}: a dimension appears twice in {tuple(dim)}")
+    return tuple(sorted(dims)) if ndim else ()
+
+
+def broadcast_axes(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of `wide` along which something of `shape` was repeated."""
+    lead = len(wide) - len(shape)
+    return tuple(range(lead)) + tuple(
+        i + lead for i, n in enumerate(shape) if n == 1 and wide[i + lead] != 1
+    )
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """The one un-broadcast rule: the gradient of a repeated value is the sum over its copies. Arrays or tensors."""
+    if g.shape == shape:
+        return g
+    axes = broadcast_axes(shape, g.shape)
+    if isinstance(g, Variable):
+        return (g.sum(axes) if axes else g).reshape(shape)  # type: ignore[attr-defined]
+    return (K.sum(g, axes, False) if axes else g).reshape(shape)

@@ -1,0 +1,474 @@
+"""Elementwise arithmetic with broadcasting: forward, and the derivative beside it.
+
+In every rule `g` is the gradient of the result; `unbroadcast` sums it over the axes along which an argument was
+repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import Operation, Variable, is_grad_enabled
+from ..kernels import K
+from ._common import as_tensor, broadcast_error, floating, promoted, unbroadcast
+
+
+def _binary(operation: type[Operation], a: Any, b: Any, at_least: int = 0) -> Any:
+    a, b = promoted(a, b, at_least)
+    try:
+        return operation.apply(a, b)
+    except ValueError as error:
+        if "broadcast" in str(error):
+            raise broadcast_error(operation.__name__.lower(), a, b) from None
+        raise
+
+
+class Add(Operation):
+    """a + b;  da = g, db = g."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        ctx.shapes = a.shape, b.shape
+        return K.add(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        sa, sb = ctx.shapes
+        da, db = ctx.needs_input_grad
+        return unbroadcast(g, sa) if da else None, unbroadcast(g, sb) if db else None
+
+    fused_backward = backward
+
+
+class Sub(Operation):
+    """a − b;  da = g, db = −g."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        if a.dtype.kind == "b":
+            raise TypeError("sub: booleans cannot be subtracted; use ^ or a.logical_not(), or convert: a.long()")
+        ctx.shapes = a.shape, b.shape
+        return K.sub(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        sa, sb = ctx.shapes
+        da, db = ctx.needs_input_grad
+        return unbroadcast(g, sa) if da else None, unbroadcast(-g, sb) if db else None
+
+    @staticmethod
+    def fused_backward(ctx: Any, g: Any) -> Any:
+        sa, sb = ctx.shapes
+        da, db = ctx.needs_input_grad
+        return unbroadcast(g, sa) if da else None, K.neg(unbroadcast(g, sb)) if db else None
+
+
+class Mul(Operation):
+    """a · b;  da = g·b, db = g·a."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b if ctx.needs_input_grad[0] else None)
+        ctx.shapes = a.shape, b.shape
+        return K.mul(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        (a, b), (sa, sb) = ctx.saved_tensors, ctx.shapes
+        return None if b is None else unbroadcast(g * b, sa), None if a is None else unbroadcast(g * a, sb)
+
+    @staticmethod
+    def fused_backward(ctx: Any, g: Any) -> Any:
+        (a, b), (sa, sb) = ctx.saved_arrays, ctx.shapes
+        return None if b is None else unbroadcast(K.mul(g, b), sa), None if a is None else unbroadcast(K.mul(g, a), sb)
+
+
+class Div(Operation):
+    """a / b;  da = g/b, db = −g·(a/b)/b."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        ctx.save_for_backward(a, b)
+        return K.div(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        a, b = ctx.saved_tensors
+        da, db = ctx.needs_input_grad
+        ga = g / b
+        return unbroadcast(ga, a.shape) if da else None, unbroadcast(-ga * (a / b), b.shape) if db else None
+
+
+class Pow(Operation):
+    """a ** b;  da = g·b·a^(b−1) (0 where b = 0), db = g·a^b·ln a (0 where a = 0 and b ≥ 0)."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        y = K.pow(a, b)
+        ctx.save_for_backward(a, b, y if ctx.needs_input_grad[1] else None)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        a, b, y = ctx.saved_tensors
+        da = db = None
+        if ctx.needs_input_grad[0]:
+            da = unbroadcast(where(b == 0, g * 0.0, g * b * a ** (b - 1)), a.shape)
+        if ctx.needs_input_grad[1]:
+            vanishes = (a == 0) & (b >= 0)
+            db = unbroadcast(where(vanishes, g * 0.0, g * y * log(where(vanishes, a * 0.0 + 1.0, a))), b.shape)
+        return da, db
+
+
+class Extremum(Operation):
+    """The larger (or smaller) of a and b; the gradient goes to it, half to each at a tie."""
+
+    kernel: Any = None
+    wins: Any = None
+
+    @classmethod
+    def forward(cls, ctx: Any, a: Any, b: Any) -> Any:
+        ctx.save_for_backward(a, b)
+        return cls.kernel(a, b)
+
+    @classmethod
+    def backward(cls, ctx: Any, g: Any) -> Any:
+        a, b = ctx.saved_tensors
+        tie = (a == b).to(g.dtype) * 0.5
+        da = unbroadcast(g * (cls.wins(a, b).to(g.dtype) + tie), a.shape) if ctx.needs_input_grad[0] else None
+        db = unbroadcast(g * (cls.wins(b, a).to(g.dtype) + tie), b.shape) if ctx.needs_input_grad[1] else None
+        return da, db
+
+
+class Maximum(Extremum):
+    """max(a, b)."""
+
+    kernel = staticmethod(lambda a, b: K.maximum(a, b))
+    wins = staticmethod(lambda a, b: a > b)
+
+
+class Minimum(Extremum):
+    """min(a, b)."""
+
+    kernel = staticmethod(lambda a, b: K.minimum(a, b))
+    wins = staticmethod(lambda a, b: a < b)
+
+
+class Where(Operation):
+    """a where the condition holds, else b;  g goes to the one that was taken."""
+
+    @staticmethod
+    def forward(ctx: Any, condition: Any, a: Any, b: Any) -> Any:
+        ctx.save_for_backward(condition)
+        ctx.shapes = a.shape, b.shape
+        return K.where(condition, a, b)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        (condition,), (sa, sb) = ctx.saved_tensors, ctx.shapes
+        zero = as_tensor(0, g.dtype)
+        _, da, db = ctx.needs_input_grad
+        return (
+            None,
+            unbroadcast(where(condition, g, zero), sa) if da else None,
+            unbroadcast(where(condition, zero, g), sb) if db else None,
+        )
+
+
+class Neg(Operation):
+    """−x;  dx = −g."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        if x.dtype.kind == "b":
+            raise TypeError("neg: a boolean has no negative; use x.logical_not(), or convert: x.long()")
+        return K.neg(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return -g
+
+
+class Abs(Operation):
+    """|x|;  dx = g·sign(x)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return K.abs(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * sign(ctx.saved_tensors[0])
+
+
+class Exp(Operation):
+    """y = eˣ;  dx = g·y."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = K.exp(x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * ctx.saved_tensors[0]
+
+
+class Log(Operation):
+    """ln x;  dx = g/x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return K.log(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g / ctx.saved_tensors[0]
+
+
+class Log1p(Operation):
+    """ln(1 + x);  dx = g/(1 + x)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return K.log1p(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g / (ctx.saved_tensors[0] + 1)
+
+
+class Sqrt(Operation):
+    """y = √x;  dx = g/(2y)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = K.sqrt(x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g / (ctx.saved_tensors[0] * 2)
+
+
+class Sin(Operation):
+    """sin x;  dx = g·cos x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return K.sin(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * cos(ctx.saved_tensors[0])
+
+
+class Cos(Operation):
+    """cos x;  dx = −g·sin x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return K.cos(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return -g * sin(ctx.saved_tensors[0])
+
+
+class Erf(Operation):
+    """erf x;  dx = g·2/√π·e^{−x²}."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return K.erf(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return g * exp(-(x * x)) * 1.1283791670955126
+
+
+class Cast(Operation):
+    """x in another dtype;  dx = g in the old one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, dtype: Any) -> Any:
+        ctx.dtype = x.dtype
+        return K.cast(x, dtype)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g.to(ctx.dtype), None
+
+
+class Clone(Operation):
+    """A copy of x;  dx = g."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return K.copy(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g
+
+    fused_backward = backward
+
+
+# -- the functions ------------------------------------------------------------------------------------------------------
+
+
+def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
+    """a + alpha·b, broadcasting."""
+    return _binary(Add, a, b if alpha == 1 else mul(b, alpha))
+
+
+def sub(a: Any, b: Any, *, alpha: float = 1) -> Any:
+    """a − alpha·b, broadcasting."""
+    return _binary(Sub, a, b if alpha == 1 else mul(b, alpha))
+
+
+def mul(a: Any, b: Any) -> Any:
+    """a · b elementwise, broadcasting."""
+    return _binary(Mul, a, b)
+
+
+def div(a: Any, b: Any) -> Any:
+    """a / b elementwise, broadcasting; integers give float32."""
+    return _binary(Div, a, b, at_least=2)
+
+
+def pow(a: Any, b: Any) -> Any:
+    """a to the power b elementwise, broadcasting. Integers to negative powers are an error."""
+    if isinstance(b, int | float) and not isinstance(b, bool) and isinstance(a, Variable):
+        if b == 2:
+            return mul(a, a)
+        if b == 1:
+            return clone(a)
+        if b < 0 and a._array.dtype.kind != "f" and isinstance(b, int):
+            raise TypeError(f"pow: integers to the negative power {b} would be fractions; use x.float() ** {b}")
+    return _binary(Pow, a, b)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """The larger of a and b elementwise; NaN if either is NaN."""
+    return _binary(Maximum, a, b)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """The smaller of a and b elementwise; NaN if either is NaN."""
+    return _binary(Minimum, a, b)
+
+
+def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+    """x limited to [min, max]; the gradient passes where x lies within."""
+    if min is None and max is None:
+        raise ValueError("clamp: give min, max or both")
+    if min is not None:
+        x = where(x < min, min, x)
+    return x if max is None else where(x > max, max, x)
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """a where the boolean `condition` holds, b elsewhere; all broadcast."""
+    if not isinstance(condition, Variable) or condition._array.dtype.kind != "b":
+        raise TypeError("where: the condition must be a boolean tensor, such as x > 0")
+    a, b = promoted(a, b)
+    return Where.apply(condition, a, b)
+
+
+def neg(x: Any) -> Any:
+    """−x."""
+    return Neg.apply(x)
+
+
+def abs(x: Any) -> Any:
+    """|x|."""
+    return Abs.apply(x)
+
+
+def exp(x: Any) -> Any:
+    """eˣ."""
+    return Exp.apply(floating(x))
+
+
+def log(x: Any) -> Any:
+    """Natural logarithm."""
+    return Log.apply(floating(x))
+
+
+def log1p(x: Any) -> Any:
+    """ln(1 + x), accurate near 0."""
+    return Log1p.apply(floating(x))
+
+
+def sqrt(x: Any) -> Any:
+    """Square root."""
+    return Sqrt.apply(floating(x))
+
+
+def sin(x: Any) -> Any:
+    """Sine of x in radians."""
+    return Sin.apply(floating(x))
+
+
+def cos(x: Any) -> Any:
+    """Cosine of x in radians."""
+    return Cos.apply(floating(x))
+
+
+def erf(x: Any) -> Any:
+    """Error function."""
+    return Erf.apply(floating(x))
+
+
+def sign(x: Any) -> Any:
+    """−1, 0 or 1; its derivative is 0."""
+    return Variable.wrap(K.sign(x._array))
+
+
+def clone(x: Any) -> Any:
+    """A copy that stays in the graph."""
+    return Clone.apply(x)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """x converted to `dtype`; differentiable between floats."""
+    if dtype.kind == "f" and x._array.dtype.kind == "f" and is_grad_enabled():
+        return Cast.apply(x, dtype)
+    return Variable.wrap(K.cast(x._array, dtype))
+
+
+def compare(name: str, a: Any, b: Any) -> Any:
+    """A comparison, `name` one of eq ne lt le gt ge, as a boolean tensor without gradient."""
+    a, b = promoted(a, b)
+    try:
+        return Variable.wrap(getattr(K, name)(a._array, b._array))
+    except ValueError:
+        raise broadcast_error(name, a, b) from None
+
+
+def logical(name: str, a: Any, b: Any) -> Any:
+    """and, or, xor of booleans (bitwise on integers), without gradient."""
+    a, b = promoted(a, b)
+    if a._array.dtype.kind == "f":
+        raise TypeError(f"{name}: floats have no bits to combine; compare first, as in (x > 0) & (y > 0)")
+    operator = {"and": "__and__", "or": "__or__", "xor": "__xor__"}[name]
+    return Variable.wrap(getattr(a._array, operator)(b._array))
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
+    """|a − b| ≤ atol + rtol·|b| elementwise."""
+    a, b = promoted(a, b)
+    close = sub(a.detach(), b.detach()).abs() <= b.detach().abs() * rtol + atol
+    return close | compare("eq", a, b)
+
+

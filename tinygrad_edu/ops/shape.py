@@ -1,0 +1,380 @@
+"""Views, indexing and joining: how entries are arranged, not what they are.
+
+A view shares its input's memory and version counter. NumPy decides what can be one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Operation, Variable
+from ..kernels import K
+from ._common import Array, ShapeError, normalized_dim, result_type, unbroadcast
+
+
+class Reshape(Operation):
+    """The same entries in another shape;  dx = g in the old shape."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
+        ctx.shape = x.shape
+        y = x.reshape(shape)
+        ctx.view = y.size > 0 and np.may_share_memory(x, y)
+        return y if y is not x else x[...]
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g.reshape(ctx.shape), None
+
+    fused_backward = backward
+
+
+class Permute(Operation):
+    """Axes in another order;  dx = g with the order undone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, order: tuple[int, ...]) -> Array:
+        ctx.order, ctx.view = order, True
+        return x.transpose(order)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        undone = [0] * len(ctx.order)
+        for i, axis in enumerate(ctx.order):
+            undone[axis] = i
+        return permute(g, undone), None
+
+
+class Expand(Operation):
+    """Entries repeated along axes of size 1, without a copy;  dx = Σ g over the copies."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
+        ctx.shape, ctx.view = x.shape, True
+        return np.broadcast_to(x, shape)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return unbroadcast(g, ctx.shape), None
+
+    fused_backward = backward
+
+
+class GetItem(Operation):
+    """y = x[index];  dx = zeros with g added at the index."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, index: Any) -> Array:
+        ctx.shape, ctx.index = x.shape, index
+        y = x[index]
+        if not isinstance(y, np.ndarray):
+            y = np.asarray(y)  # advanced indexing of everything gives a number: a copy
+        else:
+            ctx.view = is_basic(index)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return Scatter.apply(g, ctx.index, ctx.shape), None
+
+    @staticmethod
+    def fused_backward(ctx: Any, g: Array) -> Any:
+        return scattered(g, ctx.index, ctx.shape), None
+
+
+class Scatter(Operation):
+    """Zeros with g added at an index: the transpose of `GetItem`."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+        ctx.index = index
+        return scattered(g, index, shape)
+
+    @staticmethod
+    def backward(ctx: Any, gg: Any) -> Any:
+        return GetItem.apply(gg, ctx.index), None, None
+
+
+class SetItem(Operation):
+    """A copy of x with x[index] = v;  dx = g with zeros there, dv = g[index]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, v: Array, index: Any) -> Array:
+        y = K.copy(x)
+        y[index] = v
+        ctx.index, ctx.shape = index, v.shape
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        zero = Variable.wrap(K.full((), 0, g.dtype))
+        dx = SetItem.apply(g, zero, ctx.index) if ctx.needs_input_grad[0] else None
+        dv = None
+        if ctx.needs_input_grad[1]:
+            dv = GetItem.apply(g, ctx.index)
+            dv = unbroadcast(dv, ctx.shape) if dv.ndim >= len(ctx.shape) else dv.reshape(ctx.shape)
+        return dx, dv, None
+
+
+class Cat(Operation):
+    """Tensors joined along an axis;  each gets its slice of g."""
+
+    @staticmethod
+    def forward(ctx: Any, axis: int, *arrays: Array) -> Array:
+        ctx.axis, ctx.sizes = axis, [a.shape[axis] for a in arrays]
+        y = K.empty(
+            (*arrays[0].shape[:axis], int(np.sum(ctx.sizes)), *arrays[0].shape[axis + 1 :]), arrays[0].dtype
+        )
+        return np.concatenate(arrays, axis=axis, out=y)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        parts, start = [], 0
+        for size, needed in zip(ctx.sizes, ctx.needs_input_grad[1:], strict=True):
+            index = (slice(None),) * ctx.axis + (slice(start, start + size),)
+            parts.append(g[index] if needed else None)
+            start += size
+        return (None, *parts)
+
+
+# -- indexing -----------------------------------------------------------------------------------------------------------
+
+
+def is_basic(index: Any) -> bool:
+    """Whether an index selects a view: numbers, slices, None and … only."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return not any(isinstance(p, np.ndarray | list | bool) for p in parts)
+
+
+def scattered(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    """Zeros of `shape` with g added at `index`."""
+    x = K.full(shape, 0, g.dtype)
+    if is_basic(index):
+        x[index] = g
+    else:
+        K.index_add(x, index, g)
+    return x
+
+
+def plain_index(index: Any, shape: tuple[int, ...]) -> Any:
+    """A user's index with tensors turned into arrays; TypeError and IndexError say what is wrong with it."""
+    if isinstance(index, tuple):
+        return tuple([_plain_part(p, shape) for p in index])
+    return _plain_part(index, shape)
+
+
+def _plain_part(part: Any, shape: tuple[int, ...]) -> Any:
+    if isinstance(part, Variable):
+        part = part._array
+    if isinstance(part, list | range):
+        part = np.asarray(part if part else np.zeros(0, np.int64))
+    if isinstance(part, np.ndarray):
+        if part.dtype.kind not in "iub":
+            raise IndexError(f"an index must hold integers or booleans, got {part.dtype}; convert it: index.long()")
+        if part.ndim == 0 and part.dtype.kind != "b":
+            return int(part)
+        return part
+    if part is None or part is Ellipsis or isinstance(part, bool | int | np.integer):
+        return part
+    if isinstance(part, slice):
+        step = _number(part.step)
+        if step is not None and step <= 0:
+            raise ValueError(f"a slice step must be positive, got {step}; use flip(dim) to reverse")
+        return slice(_number(part.start), _number(part.stop), step)
+    raise TypeError(f"a tensor of shape {shape} cannot be indexed by {type(part).__name__}")
+
+
+def _number(value: Any) -> int | None:
+    return int(value) if isinstance(value, Variable) else value
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """x[index]: a view for numbers and slices, a copy for index arrays and masks."""
+    plain = plain_index(index, tuple(x.shape))
+    try:
+        return GetItem.apply(x, plain)
+    except IndexError as error:
+        raise IndexError(f"indexing a tensor of shape {tuple(x.shape)}: {error}") from None
+
+
+def gather(x: Any, dim: int, index: Any) -> Any:
+    """y[i, j] = x[i, index[i, j]] for dim 1, and so on: picks along `dim`, one index for each result entry."""
+    dim = normalized_dim(dim, x.ndim, "gather")
+    if index.ndim != x.ndim:
+        raise ShapeError(f"gather: index has {index.ndim} dimensions, the tensor {x.ndim}: they must be equal")
+    grid: list[Any] = list(np.ogrid[tuple(slice(0, n) for n in index.shape)])
+    grid[dim] = index._array
+    return getitem(x, tuple(grid))
+
+
+# -- views ----------------------------------------------------------------------------------------------------------------
+
+
+def _shape_argument(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    if len(shape) == 1 and isinstance(shape[0], Sequence):
+        shape = tuple(shape[0])
+    return tuple([int(n) for n in shape])
+
+
+def reshape(x: Any, *shape: Any) -> Any:
+    """The entries in C order in another shape, one size of which may be −1; a view where that is possible."""
+    wanted = _shape_argument(shape)
+    unknown = [i for i, n in enumerate(wanted) if n < 0]
+    known = math.prod(n for n in wanted if n >= 0)
+    if len(unknown) > 1 or any(n < -1 for n in wanted):
+        raise ShapeError(f"reshape: {wanted} may hold one −1 and no other negative size")
+    if unknown and (known == 0 or x.numel() % known):
+        raise ShapeError(f"reshape: {x.numel()} entries of shape {tuple(x.shape)} cannot fill {wanted}")
+    if unknown:
+        wanted = tuple([x.numel() // known if n < 0 else n for n in wanted])
+    elif known != x.numel():
+        raise ShapeError(
+            f"reshape: shape {tuple(x.shape)} has {x.numel()} entries, {wanted} needs {known}; "
+            f"leave one size to be worked out with −1"
+        )
+    return Reshape.apply(x, wanted)
+
+
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """The dimensions from start_dim to end_dim (both included) as one."""
+    if x.ndim == 0:
+        return reshape(x, 1)
+    start, end = normalized_dim(start_dim, x.ndim, "flatten"), normalized_dim(end_dim, x.ndim, "flatten")
+    if start > end:
+        raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    return reshape(x, *x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :])
+
+
+def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
+    """Dimension `dim` split into `sizes`, one of which may be −1."""
+    dim = normalized_dim(dim, x.ndim, "unflatten")
+    sizes = list(sizes)
+    if -1 in sizes:
+        known = math.prod(n for n in sizes if n != -1)
+        sizes[sizes.index(-1)] = x.shape[dim] // known if known else 0
+    if math.prod(sizes) != x.shape[dim]:
+        raise ShapeError(f"unflatten: sizes {tuple(sizes)} do not multiply to {x.shape[dim]}, the size of dim {dim}")
+    return reshape(x, *x.shape[:dim], *sizes, *x.shape[dim + 1 :])
+
+
+def permute(x: Any, *dims: Any) -> Any:
+    """The dimensions in the order given; a view."""
+    order = tuple([normalized_dim(d, x.ndim, "permute") for d in _shape_argument(dims)])
+    if sorted(order) != list(range(x.ndim)):
+        raise ShapeError(f"permute: {order} is not an order of the {x.ndim} dimensions of shape {tuple(x.shape)}")
+    return Permute.apply(x, order)
+
+
+def transpose(x: Any, dim0: int, dim1: int) -> Any:
+    """Two dimensions exchanged; a view."""
+    a, b = normalized_dim(dim0, x.ndim, "transpose"), normalized_dim(dim1, x.ndim, "transpose")
+    order = list(range(x.ndim))
+    if order:
+        order[a], order[b] = order[b], order[a]
+    return Permute.apply(x, tuple(order))
+
+
+def squeeze(x: Any, dim: Any = None) -> Any:
+    """Dimensions of size 1 removed: all, or those in `dim`."""
+    dims = range(x.ndim) if dim is None else [normalized_dim(d, x.ndim, "squeeze") for d in np.atleast_1d(dim).tolist()]
+    return Reshape.apply(x, tuple([n for i, n in enumerate(x.shape) if not (i in dims and n == 1)]))
+
+
+def unsqueeze(x: Any, dim: int) -> Any:
+    """A dimension of size 1 inserted at `dim`."""
+    dim = normalized_dim(dim, x.ndim + 1, "unsqueeze")
+    return Reshape.apply(x, (*x.shape[:dim], 1, *x.shape[dim:]))
+
+
+def expand(x: Any, *shape: Any) -> Any:
+    """Dimensions of size 1 repeated to `shape` without a copy; −1 keeps a size."""
+    wanted = _shape_argument(shape)
+    lead = len(wanted) - x.ndim
+    if lead < 0 or any(n == -1 for n in wanted[:lead]):
+        raise ShapeError(f"expand: {wanted} is too short for, or leaves open a new dimension of, {tuple(x.shape)}")
+    full = tuple([x.shape[i - lead] if n == -1 else n for i, n in enumerate(wanted)])
+    try:
+        return Expand.apply(x, full)
+    except ValueError:
+        raise ShapeError(
+            f"expand: shape {tuple(x.shape)} does not expand to {wanted}; only dimensions of size 1 can be repeated"
+        ) from None
+
+
+def flip(x: Any, dims: Any) -> Any:
+    """The order along `dims` reversed, as a copy."""
+    axes = [normalized_dim(d, x.ndim, "flip") for d in ([dims] if isinstance(dims, int) else dims)]
+    index = tuple([slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim)])
+    return GetItem.apply(x, index).clone()
+
+
+# -- joining ----------------------------------------------------------------------------------------------------------------
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Tensors of equal shapes but for `dim`, joined along it."""
+    tensors = list(tensors)
+    if not tensors:
+        raise ValueError("cat: there are no tensors to join")
+    dtype = result_type(*tensors)
+    shapes = [tuple(t.shape) for t in tensors]
+    axis = normalized_dim(dim, len(shapes[0]), "cat")
+    rest = {s[:axis] + s[axis + 1 :] for s in shapes}
+    if len(rest) > 1 or len({len(s) for s in shapes}) > 1 or not shapes[0]:
+        raise ShapeError(f"cat: shapes {shapes} must have dimensions, and be equal except along dim {axis}")
+    return Cat.apply(axis, *[t if t.dtype == dtype else t.to(dtype) for t in tensors])
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Tensors of one shape, joined along a new dimension `dim`."""
+    tensors = list(tensors)
+    shapes = {tuple(t.shape) for t in tensors}
+    if len(shapes) != 1:
+        raise ShapeError(f"stack: all shapes must be equal, got {sorted(shapes)}" if shapes else "stack: no tensors")
+    return cat([unsqueeze(t, dim) for t in tensors], normalized_dim(dim, len(shapes.pop()) + 1, "stack"))
+
+
+def split(x: Any, size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+    """Consecutive pieces along `dim`: of `size` each (the last may be smaller), or of the sizes listed."""
+    dim = normalized_dim(dim, x.ndim, "split")
+    n = x.shape[dim]
+    if isinstance(size, int):
+        if size <= 0:
+            raise ShapeError(f"split: the size is {size}; it must be positive")
+        sizes = [min(size, n - i) for i in range(0, n, size)] or [0]
+    else:
+        sizes = list(size)
+        if int(np.sum(sizes)) != n or min(sizes, default=0) < 0:
+            raise ShapeError(f"split: sizes {sizes} do not add up to {n}, the size of dim {dim}")
+    stops = np.cumsum(sizes).tolist()
+    lead = (slice(None),) * dim
+    return tuple([getitem(x, (*lead, slice(b - s, b))) for s, b in zip(sizes, stops, strict=True)])
+
+
+def setitem(x: Any, index: Any, value: Any) -> None:
+    """x[index] = value, in place: broadcast and converted to x's dtype; recorded if a gradient is wanted."""
+    plain = plain_index(index, tuple(x.shape))
+    if not isinstance(value, Variable):
+        value = Variable.wrap(np.asarray(value, x._array.dtype))
+    elif value._array.dtype != x._array.dtype:
+        value = value.to(x._array.dtype)  # type: ignore[attr-defined]
+    before = x._before_change("setitem", value)
+    try:
+        if before is not x:
+            x._replace("setitem", SetItem.apply(before, value, plain))
+            return
+        if not x._array.flags.writeable:
+            raise RuntimeError("setitem: the memory is read-only or shared by several entries; use x.clone()")
+        x._array[plain] = value._array
+        x._bump()
+    except IndexError as error:
+        raise IndexError(f"assigning to a tensor of shape {tuple(x.shape)}: {error}") from None
+    except ValueError:
+        raise ShapeError(
+            f"setitem: a value of shape {tuple(value.shape)} does not broadcast to the part of {tuple(x.shape)} "
+            f"that the index selects"
+        ) from None
