@@ -1,0 +1,113 @@
+"""Initialisation: fill a tensor in place from the init stream of a generator.
+
+Glorot & Bengio 2010 ("xavier"), He et al. 2015 ("kaiming"), Saxe et al. 2014 ("orthogonal").
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..kernels import K
+from ..random import Generator, default_generator
+
+
+def _fill(tensor: Any, values: Any) -> Any:
+    K.copy(np.asarray(values, tensor.dtype), out=tensor._array)
+    tensor._bump()
+    return tensor
+
+
+def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Any:
+    """Uniform in [a, b)."""
+    return _fill(tensor, (generator or default_generator).uniform(tensor.shape, a, b, tensor.dtype))
+
+
+def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Any:
+    """Normal with the given mean and standard deviation."""
+    return _fill(tensor, (generator or default_generator).normal(tensor.shape, mean, std, tensor.dtype))
+
+
+def constant_(tensor: Any, val: float) -> Any:
+    """One number everywhere."""
+    return _fill(tensor, np.full(tensor.shape, val))
+
+
+def zeros_(tensor: Any) -> Any:
+    """Zeros."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Any) -> Any:
+    """Ones."""
+    return constant_(tensor, 1.0)
+
+
+def eye_(tensor: Any) -> Any:
+    """Ones on the diagonal of a matrix, zeros elsewhere."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: a matrix is needed, not shape {tensor.shape}")
+    return _fill(tensor, np.eye(*tensor.shape))
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor that keeps the variance of a signal through a nonlinearity."""
+    if nonlinearity in ("linear", "sigmoid", *[f"conv{n}d" for n in (1, 2, 3)]):
+        return 1.0
+    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in gains:
+        raise ValueError(f"calculate_gain: {nonlinearity!r} is unknown; choose linear, leaky_relu or one of {[*gains]}")
+    return gains[nonlinearity]
+
+
+def fans(tensor: Any) -> tuple[int, int]:
+    """(inputs, outputs) of a weight (out, in, …): what one output sums over, what one input reaches."""
+    if tensor.ndim < 2:
+        raise ValueError(f"init: fan-in and fan-out need at least two dimensions, not shape {tensor.shape}")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def xavier_uniform_(tensor: Any, gain: float = 1.0, generator: Generator | None = None) -> Any:
+    """Uniform in ±gain·√(6/(in + out))."""
+    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Any, gain: float = 1.0, generator: Generator | None = None) -> Any:
+    """Normal with standard deviation gain·√(2/(in + out))."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
+
+
+def _kaiming_std(tensor: Any, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f'kaiming: mode is {mode!r}; it can be "fan_in" or "fan_out"')
+    return calculate_gain(nonlinearity, a) / math.sqrt(fans(tensor)[mode == "fan_out"])
+
+
+def kaiming_uniform_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+                     generator: Generator | None = None) -> Any:  # fmt: skip
+    """Uniform with standard deviation gain/√fan."""
+    bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+                    generator: Generator | None = None) -> Any:  # fmt: skip
+    """Normal with standard deviation gain/√fan."""
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def orthogonal_(tensor: Any, gain: float = 1, generator: Generator | None = None) -> Any:
+    """A (semi-)orthogonal matrix times gain: the Q of a random normal matrix, its signs made unique."""
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: at least two dimensions are needed, not shape {tensor.shape}")
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    flat = (generator or default_generator).normal((max(rows, columns), min(rows, columns)), 0.0, 1.0, np.float64)
+    q, r = np.linalg.qr(flat)
+    q = q * np.sign(np.diag(r))
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))

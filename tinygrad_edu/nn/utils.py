@@ -1,0 +1,60 @@
+"""Gradient clipping, and parameters as one vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from ..autograd import no_grad
+from ..ops import cat, stack
+from ..tensor import Tensor
+
+
+def _with_gradients(parameters: Any) -> list[Any]:
+    found = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p for p in found if p.grad is not None]
+
+
+@no_grad()
+def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0,
+                    error_if_nonfinite: bool = False) -> Any:  # fmt: skip
+    """Scale all gradients, together one long vector, to a norm of at most max_norm. Returns the norm before.
+
+    Pascanu, Mikolov & Bengio 2013.
+    """
+    chosen = _with_gradients(parameters)
+    if not chosen:
+        return Tensor(0.0)
+    total = stack([p.grad.norm(norm_type) for p in chosen]).norm(norm_type)
+    if error_if_nonfinite and not math.isfinite(total.item()):
+        raise RuntimeError(f"clip_grad_norm_: the gradients' norm is {total.item()}; look for the step it appeared in")
+    factor = min(max_norm / (total.item() + 1e-6), 1.0)
+    for p in chosen if not factor >= 1.0 else []:
+        p.grad.mul_(factor)
+    return total
+
+
+@no_grad()
+def clip_grad_value_(parameters: Any, clip_value: float) -> None:
+    """Limit every entry of every gradient to ±clip_value."""
+    for p in _with_gradients(parameters):
+        p.grad.clamp_(-clip_value, clip_value)
+
+
+def parameters_to_vector(parameters: Iterable[Any]) -> Any:
+    """All parameters, flattened and joined, in order."""
+    return cat([p.reshape(-1) for p in parameters])
+
+
+@no_grad()
+def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
+    """Copy the pieces of a vector into parameters: the inverse of `parameters_to_vector`."""
+    chosen = list(parameters)
+    size = sum(p.numel() for p in chosen)
+    if tuple(vec.shape) != (size,):
+        raise ValueError(f"vector_to_parameters: the parameters hold {size} numbers, the vector has {tuple(vec.shape)}")
+    start = 0
+    for p in chosen:
+        p.copy_(vec[start : start + p.numel()].reshape(p.shape))
+        start += p.numel()
