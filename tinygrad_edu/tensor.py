@@ -407,6 +407,12 @@ class Tensor(Variable):
         """The last two dimensions exchanged; a view."""
         return ops.transpose(self, -1, -2)
 
+    def t(self) -> Any:
+        """A matrix transposed; vectors and numbers as they are."""
+        if self.ndim > 2:
+            raise ops.ShapeError(f"t: a tensor of shape {self.shape} is no matrix; use .mT, or permute its dimensions")
+        return ops.permute(self, *reversed(range(self.ndim)))
+
     def view(self, *shape: Any) -> Any:
         """Like reshape, but never a copy: an error where the memory does not allow a view."""
         result = ops.reshape(self, *shape)
@@ -420,7 +426,6 @@ class Tensor(Variable):
     def unflatten(self, dim: Any, sizes: Any) -> Any: return ops.unflatten(self, dim, sizes)  # noqa: E704
     def permute(self, *dims: Any) -> Any: return ops.permute(self, *dims)  # noqa: E704
     def transpose(self, dim0: Any, dim1: Any) -> Any: return ops.transpose(self, dim0, dim1)  # noqa: E704
-    def t(self) -> Any: return ops.transpose(self, 0, 1) if self.ndim == 2 else ops.permute(self, *range(self.ndim))  # noqa: E704
     def squeeze(self, dim: Any = None) -> Any: return ops.squeeze(self, dim)  # noqa: E704
     def unsqueeze(self, dim: Any) -> Any: return ops.unsqueeze(self, dim)  # noqa: E704
     def expand(self, *sizes: Any) -> Any: return ops.expand(self, *sizes)  # noqa: E704

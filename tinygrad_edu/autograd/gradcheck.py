@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .engine import grad
+from .engine import Arithmetic, grad
 from .variable import Variable
 
 
@@ -49,12 +49,20 @@ def gradgradcheck(function: Callable[..., Any], inputs: Any, **tolerances: Any) 
 
     def first(*xs: Any) -> Any:
         outputs = [y for y in _tuple(function(*xs)) if y._requires_grad]
-        # A fixed, uneven weight for each output entry, so that no two derivatives can cancel.
-        seeds = [y.detach() * 0.0 + 1.0 for y in outputs]
+        seeds = [_uneven(y) for y in outputs]
         found = grad(outputs, [xs[i] for i in which], seeds, create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None and g._requires_grad)
 
     return gradcheck(first, args, **tolerances)
+
+
+def _uneven(y: Any) -> Any:
+    """A fixed gradient for y, different in each entry: with equal ones, derivatives of a softmax would cancel."""
+    seed = Variable.wrap(Arithmetic.ones(y._array.shape, y._array.dtype))
+    flat = seed._array.reshape(-1)
+    for i in range(flat.size):
+        flat[i] = 0.5 + (0.618 * i) % 1
+    return seed
 
 
 def _tuple(value: Any) -> Sequence[Any]:
@@ -68,12 +76,12 @@ def _check_input(
     outputs = [y for y in _tuple(function(*args)) if y._requires_grad]
     for number, y in enumerate(outputs):
         for entry in range(y.numel()):
-            seed = y.detach() * 0.0
+            seed = Variable.wrap(Arithmetic.zeros(y._array.shape, y._array.dtype))
             seed._array.reshape(-1)[entry] = 1.0
             (analytic,) = grad([y], [x], [seed], retain_graph=True, allow_unused=True)
-            flat = x._array.reshape(-1)
-            if flat.base is None and flat.size > 1:
+            if not x._array.flags.c_contiguous:
                 raise GradcheckError(f"gradcheck: input {position} is not contiguous; pass x.contiguous()")
+            flat = x._array.reshape(-1)
             for i in range(flat.size):
                 numeric = _difference(function, args, flat, i, number, entry, eps)
                 found = 0.0 if analytic is None else float(analytic._array.reshape(-1)[i])

@@ -125,7 +125,7 @@ class Node:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The saved values as tensors that know their place in the graph."""
-        result = []
+        result: list[Any] = []
         for saved in self._checked():
             if isinstance(saved.value, Variable):
                 result.append(saved.value)

@@ -65,7 +65,7 @@ def elementwise(ufunc: Any) -> Callable[..., Array]:
 
     @quiet
     def kernel(*arrays: Array, out: Array | None = None) -> Array:
-        return np.asarray(ufunc(*arrays, out=out))
+        return np.asarray(ufunc(*arrays, out=out, order="C"))
 
     return kernel
 

@@ -165,5 +165,5 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
         return g
     axes = broadcast_axes(shape, g.shape)
     if isinstance(g, Variable):
-        return (g.sum(axes) if axes else g).reshape(shape)  # type: ignore[attr-defined]
+        return (g.sum(axes) if axes else g).reshape(shape)  # type: ignore[attr-defined,union-attr]
     return (K.sum(g, axes, False) if axes else g).reshape(shape)

@@ -188,8 +188,8 @@ def _plain_part(part: Any, shape: tuple[int, ...]) -> Any:
     raise TypeError(f"a tensor of shape {shape} cannot be indexed by {type(part).__name__}")
 
 
-def _number(value: Any) -> int | None:
-    return int(value) if isinstance(value, Variable) else value
+def _number(value: Any) -> Any:
+    return value._array.item() if isinstance(value, Variable) else value
 
 
 def getitem(x: Any, index: Any) -> Any:
