@@ -44,7 +44,7 @@ class Tensor(Variable):
         self._adopt(array, version)
         return self
 
-    # -- what it is ---------------------------------------------------------------------------------------------------
+    # -- what it is ------------------------------------------------------------------------------------------
     @property
     def shape(self) -> tuple[int, ...]:
         """The size of each dimension."""
@@ -65,17 +65,17 @@ class Tensor(Variable):
         """Where the memory is: "cpu"."""
         return "cpu"
 
-    def dim(self) -> int: return self.ndim  # noqa: E704
-    def numel(self) -> int: return int(self._array.size)  # noqa: E704
-    def nelement(self) -> int: return int(self._array.size)  # noqa: E704
-    def element_size(self) -> int: return int(self._array.itemsize)  # noqa: E704
-    def size(self, dim: Any = None) -> Any: return self.shape if dim is None else self.shape[dim]  # noqa: E704
-    def stride(self) -> Any: return tuple([s // self._array.itemsize for s in self._array.strides])  # noqa: E704
-    def is_contiguous(self) -> bool: return bool(self._array.flags.c_contiguous)  # noqa: E704
-    def is_floating_point(self) -> bool: return self._array.dtype.kind == "f"  # noqa: E704
-    def data_ptr(self) -> int: return int(self._array.__array_interface__["data"][0])  # noqa: E704
+    def dim(self) -> int: return self.ndim
+    def numel(self) -> int: return int(self._array.size)
+    def nelement(self) -> int: return int(self._array.size)
+    def element_size(self) -> int: return int(self._array.itemsize)
+    def size(self, dim: Any = None) -> Any: return self.shape if dim is None else self.shape[dim]
+    def stride(self) -> Any: return tuple([s // self._array.itemsize for s in self._array.strides])
+    def is_contiguous(self) -> bool: return bool(self._array.flags.c_contiguous)
+    def is_floating_point(self) -> bool: return self._array.dtype.kind == "f"
+    def data_ptr(self) -> int: return int(self._array.__array_interface__["data"][0])
 
-    # -- the graph ------------------------------------------------------------------------------------------------------
+    # -- the graph -------------------------------------------------------------------------------------------
     @property
     def requires_grad(self) -> bool:
         """Whether gradients are recorded for it; it can be set on leaves of a float dtype."""
@@ -196,7 +196,7 @@ class Tensor(Variable):
         before._node, before._index, before._requires_grad = self._node, self._index, self._requires_grad
         return before
 
-    # -- to and from Python and NumPy -------------------------------------------------------------------------------------
+    # -- to and from Python and NumPy ------------------------------------------------------------------------
     def numpy(self) -> Any:
         """The array itself, sharing memory."""
         if self._requires_grad:
@@ -208,8 +208,8 @@ class Tensor(Variable):
             raise RuntimeError("numpy.asarray: the tensor requires grad; use x.detach()")
         return np.array(self._array, dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any: return self.detach()._array.__dlpack__(**options)  # noqa: E704
-    def __dlpack_device__(self) -> Any: return self._array.__dlpack_device__()  # noqa: E704
+    def __dlpack__(self, **options: Any) -> Any: return self.detach()._array.__dlpack__(**options)
+    def __dlpack_device__(self) -> Any: return self._array.__dlpack_device__()
 
     def item(self) -> Any:
         """The one entry as a Python number."""
@@ -217,10 +217,10 @@ class Tensor(Variable):
             raise ops.ShapeError(f"item: a tensor of shape {self.shape} holds {self.numel()} numbers, not one")
         return self._array.item()
 
-    def tolist(self) -> Any: return self._array.tolist()  # noqa: E704
-    def __float__(self) -> float: return float(self.item())  # noqa: E704
-    def __int__(self) -> int: return int(self.item())  # noqa: E704
-    def __index__(self) -> int: return self._array.__index__()  # type: ignore[no-any-return]  # noqa: E704
+    def tolist(self) -> Any: return self._array.tolist()
+    def __float__(self) -> float: return float(self.item())
+    def __int__(self) -> int: return int(self.item())
+    def __index__(self) -> int: return self._array.__index__()  # type: ignore[no-any-return]
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
@@ -237,7 +237,7 @@ class Tensor(Variable):
             raise TypeError("a 0-d tensor cannot be iterated; use x.item()")
         return iter([self[i] for i in range(self.shape[0])])
 
-    def __contains__(self, value: Any) -> bool: return bool((self == value).any())  # noqa: E704
+    def __contains__(self, value: Any) -> bool: return bool((self == value).any())
     __hash__ = object.__hash__
 
     def __format__(self, spec: str) -> str:
@@ -267,7 +267,7 @@ class Tensor(Variable):
             raise RuntimeError("pickle: only leaves can be pickled; use x.detach()")
         return _rebuild, (type(self), self._array, self._requires_grad)
 
-    # -- dtype and device -------------------------------------------------------------------------------------------------
+    # -- dtype and device ------------------------------------------------------------------------------------
     def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Any:
         """The tensor in another dtype (or another tensor's); itself if it is there already."""
         for a in args:
@@ -283,73 +283,73 @@ class Tensor(Variable):
             return self.clone() if copy else self
         return ops.cast(self, wanted)
 
-    def type(self, dtype: Any = None) -> Any: return str(self.dtype) if dtype is None else self.to(dtype)  # noqa: E704
-    def type_as(self, other: Any) -> Any: return self.to(other.dtype)  # noqa: E704
-    def float(self) -> Any: return self.to(float32)  # noqa: E704
-    def double(self) -> Any: return self.to(float64)  # noqa: E704
-    def long(self) -> Any: return self.to(int64)  # noqa: E704
-    def int(self) -> Any: return self.to(int32)  # noqa: E704
-    def bool(self) -> Any: return self.to(bool_)  # noqa: E704
-    def cpu(self) -> Any: return self  # noqa: E704
+    def type(self, dtype: Any = None) -> Any: return str(self.dtype) if dtype is None else self.to(dtype)
+    def type_as(self, other: Any) -> Any: return self.to(other.dtype)
+    def float(self) -> Any: return self.to(float32)
+    def double(self) -> Any: return self.to(float64)
+    def long(self) -> Any: return self.to(int64)
+    def int(self) -> Any: return self.to(int32)
+    def bool(self) -> Any: return self.to(bool_)
+    def cpu(self) -> Any: return self
 
-    # -- arithmetic ---------------------------------------------------------------------------------------------------------
-    def __add__(self, other: Any) -> Any: return ops.add(self, other)  # noqa: E704
-    def __radd__(self, other: Any) -> Any: return ops.add(other, self)  # noqa: E704
-    def __sub__(self, other: Any) -> Any: return ops.sub(self, other)  # noqa: E704
-    def __rsub__(self, other: Any) -> Any: return ops.sub(other, self)  # noqa: E704
-    def __mul__(self, other: Any) -> Any: return ops.mul(self, other)  # noqa: E704
-    def __rmul__(self, other: Any) -> Any: return ops.mul(other, self)  # noqa: E704
-    def __truediv__(self, other: Any) -> Any: return ops.div(self, other)  # noqa: E704
-    def __rtruediv__(self, other: Any) -> Any: return ops.div(other, self)  # noqa: E704
-    def __pow__(self, other: Any) -> Any: return ops.pow(self, other)  # noqa: E704
-    def __rpow__(self, other: Any) -> Any: return ops.pow(other, self)  # noqa: E704
-    def __matmul__(self, other: Any) -> Any: return ops.matmul(self, other)  # noqa: E704
-    def __rmatmul__(self, other: Any) -> Any: return ops.matmul(other, self)  # noqa: E704
-    def __neg__(self) -> Any: return ops.neg(self)  # noqa: E704
-    def __abs__(self) -> Any: return ops.abs(self)  # noqa: E704
-    def __eq__(self, other: Any) -> Any: return ops.compare("eq", self, other)  # noqa: E704
-    def __ne__(self, other: Any) -> Any: return ops.compare("ne", self, other)  # noqa: E704
-    def __lt__(self, other: Any) -> Any: return ops.compare("lt", self, other)  # noqa: E704
-    def __le__(self, other: Any) -> Any: return ops.compare("le", self, other)  # noqa: E704
-    def __gt__(self, other: Any) -> Any: return ops.compare("gt", self, other)  # noqa: E704
-    def __ge__(self, other: Any) -> Any: return ops.compare("ge", self, other)  # noqa: E704
-    def __and__(self, other: Any) -> Any: return ops.logical("and", self, other)  # noqa: E704
-    def __or__(self, other: Any) -> Any: return ops.logical("or", self, other)  # noqa: E704
-    def __xor__(self, other: Any) -> Any: return ops.logical("xor", self, other)  # noqa: E704
-    def __invert__(self) -> Any: return Tensor._wrap(np.asarray(~self._array))  # noqa: E704
-    def add(self, other: Any, *, alpha: Any = 1) -> Any: return ops.add(self, other, alpha=alpha)  # noqa: E704
-    def sub(self, other: Any, *, alpha: Any = 1) -> Any: return ops.sub(self, other, alpha=alpha)  # noqa: E704
-    def mul(self, other: Any) -> Any: return ops.mul(self, other)  # noqa: E704
-    def div(self, other: Any) -> Any: return ops.div(self, other)  # noqa: E704
-    def pow(self, exponent: Any) -> Any: return ops.pow(self, exponent)  # noqa: E704
-    def eq(self, other: Any) -> Any: return ops.compare("eq", self, other)  # noqa: E704
-    def neg(self) -> Any: return ops.neg(self)  # noqa: E704
-    def abs(self) -> Any: return ops.abs(self)  # noqa: E704
-    def sign(self) -> Any: return ops.sign(self)  # noqa: E704
-    def exp(self) -> Any: return ops.exp(self)  # noqa: E704
-    def log(self) -> Any: return ops.log(self)  # noqa: E704
-    def log1p(self) -> Any: return ops.log1p(self)  # noqa: E704
-    def sqrt(self) -> Any: return ops.sqrt(self)  # noqa: E704
-    def sin(self) -> Any: return ops.sin(self)  # noqa: E704
-    def cos(self) -> Any: return ops.cos(self)  # noqa: E704
-    def erf(self) -> Any: return ops.erf(self)  # noqa: E704
-    def square(self) -> Any: return ops.mul(self, self)  # noqa: E704
-    def clamp(self, min: Any = None, max: Any = None) -> Any: return ops.clamp(self, min, max)  # noqa: E704
-    def where(self, condition: Any, other: Any) -> Any: return ops.where(condition, self, other)  # noqa: E704
-    def masked_fill(self, mask: Any, value: Any) -> Any: return ops.where(mask, value, self)  # noqa: E704
-    def isnan(self) -> Any: return ops.compare("ne", self, self)  # noqa: E704
-    def logical_not(self) -> Any: return ops.compare("eq", self, 0)  # noqa: E704
-    def clone(self) -> Any: return ops.clone(self)  # noqa: E704
-    def contiguous(self) -> Any: return self if self.is_contiguous() else ops.clone(self)  # noqa: E704
+    # -- arithmetic ------------------------------------------------------------------------------------------
+    def __add__(self, other: Any) -> Any: return ops.add(self, other)
+    def __radd__(self, other: Any) -> Any: return ops.add(other, self)
+    def __sub__(self, other: Any) -> Any: return ops.sub(self, other)
+    def __rsub__(self, other: Any) -> Any: return ops.sub(other, self)
+    def __mul__(self, other: Any) -> Any: return ops.mul(self, other)
+    def __rmul__(self, other: Any) -> Any: return ops.mul(other, self)
+    def __truediv__(self, other: Any) -> Any: return ops.div(self, other)
+    def __rtruediv__(self, other: Any) -> Any: return ops.div(other, self)
+    def __pow__(self, other: Any) -> Any: return ops.pow(self, other)
+    def __rpow__(self, other: Any) -> Any: return ops.pow(other, self)
+    def __matmul__(self, other: Any) -> Any: return ops.matmul(self, other)
+    def __rmatmul__(self, other: Any) -> Any: return ops.matmul(other, self)
+    def __neg__(self) -> Any: return ops.neg(self)
+    def __abs__(self) -> Any: return ops.abs(self)
+    def __eq__(self, other: Any) -> Any: return ops.compare("eq", self, other)
+    def __ne__(self, other: Any) -> Any: return ops.compare("ne", self, other)
+    def __lt__(self, other: Any) -> Any: return ops.compare("lt", self, other)
+    def __le__(self, other: Any) -> Any: return ops.compare("le", self, other)
+    def __gt__(self, other: Any) -> Any: return ops.compare("gt", self, other)
+    def __ge__(self, other: Any) -> Any: return ops.compare("ge", self, other)
+    def __and__(self, other: Any) -> Any: return ops.logical("and", self, other)
+    def __or__(self, other: Any) -> Any: return ops.logical("or", self, other)
+    def __xor__(self, other: Any) -> Any: return ops.logical("xor", self, other)
+    def __invert__(self) -> Any: return Tensor._wrap(np.asarray(~self._array))
+    def add(self, other: Any, *, alpha: Any = 1) -> Any: return ops.add(self, other, alpha=alpha)
+    def sub(self, other: Any, *, alpha: Any = 1) -> Any: return ops.sub(self, other, alpha=alpha)
+    def mul(self, other: Any) -> Any: return ops.mul(self, other)
+    def div(self, other: Any) -> Any: return ops.div(self, other)
+    def pow(self, exponent: Any) -> Any: return ops.pow(self, exponent)
+    def eq(self, other: Any) -> Any: return ops.compare("eq", self, other)
+    def neg(self) -> Any: return ops.neg(self)
+    def abs(self) -> Any: return ops.abs(self)
+    def sign(self) -> Any: return ops.sign(self)
+    def exp(self) -> Any: return ops.exp(self)
+    def log(self) -> Any: return ops.log(self)
+    def log1p(self) -> Any: return ops.log1p(self)
+    def sqrt(self) -> Any: return ops.sqrt(self)
+    def sin(self) -> Any: return ops.sin(self)
+    def cos(self) -> Any: return ops.cos(self)
+    def erf(self) -> Any: return ops.erf(self)
+    def square(self) -> Any: return ops.mul(self, self)
+    def clamp(self, min: Any = None, max: Any = None) -> Any: return ops.clamp(self, min, max)
+    def where(self, condition: Any, other: Any) -> Any: return ops.where(condition, self, other)
+    def masked_fill(self, mask: Any, value: Any) -> Any: return ops.where(mask, value, self)
+    def isnan(self) -> Any: return ops.compare("ne", self, self)
+    def logical_not(self) -> Any: return ops.compare("eq", self, 0)
+    def clone(self) -> Any: return ops.clone(self)
+    def contiguous(self) -> Any: return self if self.is_contiguous() else ops.clone(self)
 
-    # -- activations ----------------------------------------------------------------------------------------------------------
-    def relu(self) -> Any: return ops.relu(self)  # noqa: E704
-    def sigmoid(self) -> Any: return ops.sigmoid(self)  # noqa: E704
-    def tanh(self) -> Any: return ops.tanh(self)  # noqa: E704
-    def softmax(self, dim: Any) -> Any: return ops.softmax(self, dim)  # noqa: E704
-    def log_softmax(self, dim: Any) -> Any: return ops.log_softmax(self, dim)  # noqa: E704
+    # -- activations -----------------------------------------------------------------------------------------
+    def relu(self) -> Any: return ops.relu(self)
+    def sigmoid(self) -> Any: return ops.sigmoid(self)
+    def tanh(self) -> Any: return ops.tanh(self)
+    def softmax(self, dim: Any) -> Any: return ops.softmax(self, dim)
+    def log_softmax(self, dim: Any) -> Any: return ops.log_softmax(self, dim)
 
-    # -- reductions -----------------------------------------------------------------------------------------------------------
+    # -- reductions ------------------------------------------------------------------------------------------
     def sum(self, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Any:
         """Sum over `dim`: one, several, or all."""
         return ops.sum(self, dim, keepdim, dtype=dtype)
@@ -388,15 +388,15 @@ class Tensor(Variable):
         """Standard deviation over `dim`."""
         return ops.std(self, dim, correction, keepdim)
 
-    def mean(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.mean(self, dim, keepdim)  # noqa: E704
-    def amax(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.amax(self, dim, keepdim)  # noqa: E704
-    def amin(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.amin(self, dim, keepdim)  # noqa: E704
-    def argmax(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.argmax(self, dim, keepdim)  # noqa: E704
-    def argmin(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.argmin(self, dim, keepdim)  # noqa: E704
-    def logsumexp(self, dim: Any, keepdim: Any = False) -> Any: return ops.logsumexp(self, dim, keepdim)  # noqa: E704
-    def norm(self, p: Any = 2, dim: Any = None, keepdim: Any = False) -> Any: return ops.norm(self, p, dim, keepdim)  # noqa: E704
+    def mean(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.mean(self, dim, keepdim)
+    def amax(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.amax(self, dim, keepdim)
+    def amin(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.amin(self, dim, keepdim)
+    def argmax(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.argmax(self, dim, keepdim)
+    def argmin(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.argmin(self, dim, keepdim)
+    def logsumexp(self, dim: Any, keepdim: Any = False) -> Any: return ops.logsumexp(self, dim, keepdim)
+    def norm(self, p: Any = 2, dim: Any = None, keepdim: Any = False) -> Any: return ops.norm(self, p, dim, keepdim)
 
-    # -- shape ------------------------------------------------------------------------------------------------------------------
+    # -- shape -----------------------------------------------------------------------------------------------
     @property
     def T(self) -> Any:
         """The dimensions in reverse order; a view."""
@@ -420,24 +420,24 @@ class Tensor(Variable):
             raise ops.ShapeError(f"view: shape {self.shape} with strides {self.stride()} needs a copy; use reshape")
         return result
 
-    def view_as(self, other: Any) -> Any: return self.view(*other.shape)  # noqa: E704
-    def reshape(self, *shape: Any) -> Any: return ops.reshape(self, *shape)  # noqa: E704
-    def flatten(self, start_dim: Any = 0, end_dim: Any = -1) -> Any: return ops.flatten(self, start_dim, end_dim)  # noqa: E704
-    def unflatten(self, dim: Any, sizes: Any) -> Any: return ops.unflatten(self, dim, sizes)  # noqa: E704
-    def permute(self, *dims: Any) -> Any: return ops.permute(self, *dims)  # noqa: E704
-    def transpose(self, dim0: Any, dim1: Any) -> Any: return ops.transpose(self, dim0, dim1)  # noqa: E704
-    def squeeze(self, dim: Any = None) -> Any: return ops.squeeze(self, dim)  # noqa: E704
-    def unsqueeze(self, dim: Any) -> Any: return ops.unsqueeze(self, dim)  # noqa: E704
-    def expand(self, *sizes: Any) -> Any: return ops.expand(self, *sizes)  # noqa: E704
-    def expand_as(self, other: Any) -> Any: return ops.expand(self, *other.shape)  # noqa: E704
-    def flip(self, *dims: Any) -> Any: return ops.flip(self, dims[0] if len(dims) == 1 else dims)  # noqa: E704
-    def split(self, split_size: Any, dim: Any = 0) -> Any: return ops.split(self, split_size, dim)  # noqa: E704
-    def gather(self, dim: Any, index: Any) -> Any: return ops.gather(self, dim, index)  # noqa: E704
-    def matmul(self, other: Any) -> Any: return ops.matmul(self, other)  # noqa: E704
-    def mm(self, mat2: Any) -> Any: return ops.matmul(self, mat2)  # noqa: E704
-    def __getitem__(self, index: Any) -> Any: return ops.getitem(self, index)  # noqa: E704
+    def view_as(self, other: Any) -> Any: return self.view(*other.shape)
+    def reshape(self, *shape: Any) -> Any: return ops.reshape(self, *shape)
+    def flatten(self, start_dim: Any = 0, end_dim: Any = -1) -> Any: return ops.flatten(self, start_dim, end_dim)
+    def unflatten(self, dim: Any, sizes: Any) -> Any: return ops.unflatten(self, dim, sizes)
+    def permute(self, *dims: Any) -> Any: return ops.permute(self, *dims)
+    def transpose(self, dim0: Any, dim1: Any) -> Any: return ops.transpose(self, dim0, dim1)
+    def squeeze(self, dim: Any = None) -> Any: return ops.squeeze(self, dim)
+    def unsqueeze(self, dim: Any) -> Any: return ops.unsqueeze(self, dim)
+    def expand(self, *sizes: Any) -> Any: return ops.expand(self, *sizes)
+    def expand_as(self, other: Any) -> Any: return ops.expand(self, *other.shape)
+    def flip(self, *dims: Any) -> Any: return ops.flip(self, dims[0] if len(dims) == 1 else dims)
+    def split(self, split_size: Any, dim: Any = 0) -> Any: return ops.split(self, split_size, dim)
+    def gather(self, dim: Any, index: Any) -> Any: return ops.gather(self, dim, index)
+    def matmul(self, other: Any) -> Any: return ops.matmul(self, other)
+    def mm(self, mat2: Any) -> Any: return ops.matmul(self, mat2)
+    def __getitem__(self, index: Any) -> Any: return ops.getitem(self, index)
 
-    # -- in place ------------------------------------------------------------------------------------------------------------------
+    # -- in place --------------------------------------------------------------------------------------------
     def __setitem__(self, index: Any, value: Any) -> None:
         ops.setitem(self, index, value)
 
@@ -471,7 +471,7 @@ class Tensor(Variable):
         self[...] = value
         return self
 
-    def zero_(self) -> Any: return self.fill_(0)  # noqa: E704
+    def zero_(self) -> Any: return self.fill_(0)
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
 
 

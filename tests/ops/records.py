@@ -158,12 +158,14 @@ RECORDS = [
            lambda torch, x: torch.nn.functional.cross_entropy(x, t(torch, LABELS)), [(normal(4, 3),)]),
     Record("cross_entropy_all", lambda x: ops.cross_entropy(x, tg.tensor(LABELS), weight(x), 1, "none", 0.1),
            lambda torch, x: torch.nn.functional.cross_entropy(
-               x, t(torch, LABELS), t(torch, WEIGHT).to(x.dtype), ignore_index=1, reduction="none", label_smoothing=0.1),
+               x, t(torch, LABELS), t(torch, WEIGHT).to(x.dtype), ignore_index=1, reduction="none",
+               label_smoothing=0.1),
            [(normal(4, 3),)]),
     Record("cross_entropy_weighted", lambda x: ops.cross_entropy(x, tg.tensor(LABELS), weight(x), 1,
                                                                  label_smoothing=0.1),
            lambda torch, x: torch.nn.functional.cross_entropy(
-               x, t(torch, LABELS), t(torch, WEIGHT).to(x.dtype), ignore_index=1, label_smoothing=0.1), [(normal(4, 3),)]),
+               x, t(torch, LABELS), t(torch, WEIGHT).to(x.dtype), ignore_index=1, label_smoothing=0.1),
+           [(normal(4, 3),)]),
     Record("cross_entropy_soft", lambda x, p: ops.cross_entropy(x, p), lambda torch, x, p:
            torch.nn.functional.cross_entropy(x, p), [(normal(4, 3), positive(4, 3))]),
     Record("cross_entropy_image", lambda x: ops.cross_entropy(x, tg.tensor(LABELS.reshape(2, 2)), reduction="sum"),

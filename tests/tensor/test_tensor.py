@@ -119,7 +119,7 @@ def test_a_mistyped_attribute_raises() -> None:
     with pytest.raises(AttributeError):
         x.requires_gradient = True
     with pytest.raises(AttributeError):
-        x.graad  # noqa: B018
+        x.graad
 
 
 def test_how_it_prints() -> None:

@@ -111,5 +111,3 @@ def _difference(
 def _differentiable(function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
     """The outputs that have a gradient, evaluated anew (recorded: a function may differentiate inside)."""
     return [y for y in _tuple(function(*args)) if y._requires_grad]
-
-

@@ -108,7 +108,7 @@ class Node:
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
-    # -- what forward calls -------------------------------------------------------------------------------------------
+    # -- what forward calls ----------------------------------------------------------------------------------
     def save_for_backward(self, *values: Any) -> None:
         """Keep inputs, outputs or intermediate values of forward for backward."""
         self.saved = values
@@ -121,7 +121,7 @@ class Node:
         """Whether the gradient of an output nobody used reaches backward as zeros (True) or as None."""
         self.materialize_grads = value
 
-    # -- what backward calls --------------------------------------------------------------------------------------------
+    # -- what backward calls ---------------------------------------------------------------------------------
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The saved values as tensors that know their place in the graph."""

@@ -30,7 +30,7 @@ class Kernels(Protocol):
 
     name: str
 
-    # -- memory -------------------------------------------------------------------------------------------------
+    # -- memory ----------------------------------------------------------------------------------------------
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An uninitialised C-contiguous array."""
 
@@ -43,7 +43,7 @@ class Kernels(Protocol):
     def cast(self, x: Array, dtype: Any) -> Array:
         """A C-contiguous copy of `x` converted to `dtype`; floats are truncated towards zero on the way to integers."""
 
-    # -- elementwise, two arguments, broadcasting ------------------------------------------------------------------
+    # -- elementwise, two arguments, broadcasting ------------------------------------------------------------
     def add(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a + b (or, for booleans)."""
     def sub(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a − b."""
     def mul(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a · b (and, for booleans)."""
@@ -61,7 +61,7 @@ class Kernels(Protocol):
     def where(self, condition: Array, a: Array, b: Array, *, out: Array | None = None) -> Array:
         """a where the boolean `condition` holds, b elsewhere; all three broadcast."""
 
-    # -- elementwise, one argument ------------------------------------------------------------------------------
+    # -- elementwise, one argument ---------------------------------------------------------------------------
     def neg(self, x: Array, *, out: Array | None = None) -> Array: """−x."""
     def abs(self, x: Array, *, out: Array | None = None) -> Array: """|x|."""
     def sign(self, x: Array, *, out: Array | None = None) -> Array: """−1, 0 or 1; NaN stays NaN."""
@@ -73,7 +73,7 @@ class Kernels(Protocol):
     def cos(self, x: Array, *, out: Array | None = None) -> Array: """Cosine of radians."""
     def erf(self, x: Array, *, out: Array | None = None) -> Array: """Error function 2/√π · ∫₀ˣ e^{−t²} dt, ≤ 1 u."""
 
-    # -- activations and their derivatives: dx from the upstream gradient g and what the forward pass knew -----------
+    # -- activations and their derivatives: dx from the upstream gradient g and what the forward pass knew ---
     def relu(self, x: Array, *, out: Array | None = None) -> Array: """max(x, 0); NaN stays NaN."""
     def relu_backward(self, g: Array, y: Array, *, out: Array | None = None) -> Array: """g where y > 0, else 0."""
 
@@ -101,7 +101,8 @@ class Kernels(Protocol):
     def softplus(self, x: Array, beta: float, threshold: float, *, out: Array | None = None) -> Array:
         """ln(1 + e^{beta·x}) / beta; x itself where beta·x > threshold."""
 
-    def softplus_backward(self, g: Array, x: Array, beta: float, threshold: float, *, out: Array | None = None) -> Array:
+    def softplus_backward(self, g: Array, x: Array, beta: float, threshold: float, *,
+                          out: Array | None = None) -> Array:
         """g · sigmoid(beta·x); g itself where beta·x > threshold."""
 
     def elu(self, x: Array, alpha: float, *, out: Array | None = None) -> Array:
@@ -110,7 +111,7 @@ class Kernels(Protocol):
     def elu_backward(self, g: Array, x: Array, alpha: float, *, out: Array | None = None) -> Array:
         """g where x > 0, else g · alpha · eˣ."""
 
-    # -- reductions: `axes` are distinct, sorted and not negative; a fixed tree of partial results ---------------------
+    # -- reductions: `axes` are distinct, sorted and not negative; a fixed tree of partial results -----------
     def sum(self, x: Array, axes: Axes, keepdims: bool, *, out: Array | None = None) -> Array:
         """Sum over `axes`: float32 with the error of pairwise summation or better; integers and booleans in int64."""
 
@@ -126,7 +127,7 @@ class Kernels(Protocol):
     def argmin(self, x: Array, axis: int, keepdims: bool) -> Array:
         """int64 position of the first minimum along `axis` (not empty); the first NaN counts as the minimum."""
 
-    # -- softmax family ---------------------------------------------------------------------------------------------
+    # -- softmax family --------------------------------------------------------------------------------------
     def softmax(self, x: Array, axis: int, *, out: Array | None = None) -> Array:
         """eˣ / Σeˣ along `axis`, shifted by the maximum."""
 
@@ -139,7 +140,7 @@ class Kernels(Protocol):
     def log_softmax_backward(self, g: Array, y: Array, axis: int, *, out: Array | None = None) -> Array:
         """g − eʸ · Σ g along `axis`."""
 
-    # -- losses -------------------------------------------------------------------------------------------------------
+    # -- losses ----------------------------------------------------------------------------------------------
     def cross_entropy(self, x: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float,
                       reduction: str) -> tuple[Array, Array, float]:
         """Cross-entropy of logits x (N, C) with class indices `target` (N,) int64.
@@ -160,7 +161,7 @@ class Kernels(Protocol):
     def mse_backward(self, g: Array, x: Array, y: Array, reduction: str) -> Array:
         """dx = g · 2(x − y), over the number of elements for "mean"; dy is its negative."""
 
-    # -- matrix products ------------------------------------------------------------------------------------------------
+    # -- matrix products -------------------------------------------------------------------------------------
     def matmul(self, a: Array, b: Array, *, out: Array | None = None) -> Array:
         """a (…, M, K) times b (…, K, N); leading dimensions broadcast. K = 0 gives zeros. 0 · NaN = NaN. Transposed
         operands are read in place. A row of the result does not depend on the other rows."""
@@ -168,11 +169,11 @@ class Kernels(Protocol):
     def linear(self, x: Array, w: Array, b: Array | None, *, out: Array | None = None) -> Array:
         """x (…, I) · wᵀ + b, with w (O, I) and b (O,), in one pass."""
 
-    # -- indexing ---------------------------------------------------------------------------------------------------------
+    # -- indexing --------------------------------------------------------------------------------------------
     def index_add(self, target: Array, index: Any, values: Array) -> None:
         """target[index] += values, in place, repeated positions summed in order."""
 
-    # -- random numbers: Philox 4×32-10 (Salmon et al. 2011), key = seed, counter = (block, block, stream, 0) -----------------
+    # -- random numbers: Philox 4×32-10 (Salmon et al. 2011), key = seed, counter = (block, block, stream, 0)
     def philox(self, n: int, seed: int, stream: int, offset: int) -> Array:
         """n uint32 words: word i is word i mod 4 of block offset + i div 4. seed is 64-bit: its low word is key 0."""
 
@@ -190,12 +191,13 @@ class Kernels(Protocol):
         """x / (1 − p) where uniform u (element i in C order from word i) is ≥ p, else 0. The same call on a gradient
         is the backward pass: the mask is computed again, never stored."""
 
-    # -- optimisers: one call for a whole list of parameters, updated in place --------------------------------------------
+    # -- optimisers: one call for a whole list of parameters, updated in place -------------------------------
     def sgd(self, params: Sequence[Array], grads: Sequence[Array], momenta: Sequence[Array] | None, *, lr: float,
             momentum: float, dampening: float, weight_decay: float, nesterov: bool, maximize: bool,
             first: bool) -> None:
         """Stochastic gradient descent as PyTorch defines it: g ← ±g + weight_decay·p; with momentum
-        m ← g on the `first` step, else momentum·m + (1 − dampening)·g; g ← g + momentum·m (nesterov) or m; p ← p − lr·g."""
+        m ← g on the `first` step, else momentum·m + (1 − dampening)·g; g ← g + momentum·m (nesterov) or m;
+        p ← p − lr·g."""
 
     def adam(self, params: Sequence[Array], grads: Sequence[Array], exp_avgs: Sequence[Array],
              exp_avg_sqs: Sequence[Array], max_exp_avg_sqs: Sequence[Array] | None, *, lr: float, beta1: float,

@@ -37,7 +37,7 @@ def into(out: Array | None, value: Any, dtype: Any = None) -> Array:
     return np.asarray(value, dtype)
 
 
-# -- memory -----------------------------------------------------------------------------------------------------------
+# -- memory --------------------------------------------------------------------------------------------------
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -57,7 +57,7 @@ def cast(x: Array, dtype: Any) -> Array:
     return x.astype(dtype, order="C")
 
 
-# -- elementwise --------------------------------------------------------------------------------------------------------
+# -- elementwise ---------------------------------------------------------------------------------------------
 
 
 def elementwise(ufunc: Any) -> Callable[..., Array]:
@@ -83,7 +83,7 @@ def where(condition: Array, a: Array, b: Array, *, out: Array | None = None) -> 
     return into(out, np.where(condition, a, b))
 
 
-# -- activations ----------------------------------------------------------------------------------------------------------
+# -- activations ---------------------------------------------------------------------------------------------
 
 
 def relu(x: Array, *, out: Array | None = None) -> Array:
@@ -181,7 +181,7 @@ def elu_backward(g: Array, x: Array, alpha: float, *, out: Array | None = None) 
     return into(out, np.where(x > 0, g, g * alpha * np.exp(x)), g.dtype)
 
 
-# -- reductions -------------------------------------------------------------------------------------------------------------
+# -- reductions ----------------------------------------------------------------------------------------------
 
 
 @quiet
@@ -207,7 +207,7 @@ def argmin(x: Array, axis: int, keepdims: bool) -> Array:
     return np.asarray(np.argmin(x, axis=axis, keepdims=keepdims), np.int64)
 
 
-# -- softmax family -----------------------------------------------------------------------------------------------------------
+# -- softmax family ------------------------------------------------------------------------------------------
 
 
 @quiet
@@ -236,7 +236,7 @@ def log_softmax_backward(g: Array, y: Array, axis: int, *, out: Array | None = N
     return into(out, g - np.exp(y) * np.sum(g, axis=axis, keepdims=True), g.dtype)
 
 
-# -- losses ---------------------------------------------------------------------------------------------------------------------
+# -- losses --------------------------------------------------------------------------------------------------
 
 
 def checked_classes(target: Array, classes: int, ignore_index: int) -> Array:
@@ -245,14 +245,17 @@ def checked_classes(target: Array, classes: int, ignore_index: int) -> Array:
     wrong = counts & ((target < 0) | (target >= classes))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise IndexError(f"cross_entropy: target[{row}] is {int(target[row])}, but the logits have {classes} classes: "
-                         f"targets must lie in [0, {classes - 1}]" + (f" or be ignore_index {ignore_index}"))
+        raise IndexError(
+            f"cross_entropy: target[{row}] is {int(target[row])}, but the logits have {classes} classes: "
+            f"targets must lie in [0, {classes - 1}]" + (f" or be ignore_index {ignore_index}")
+        )
     return counts
 
 
 @quiet
-def cross_entropy(x: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float,
-                  reduction: str) -> tuple[Array, Array, float]:
+def cross_entropy(
+    x: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float, reduction: str
+) -> tuple[Array, Array, float]:
     n, classes = x.shape
     counts = checked_classes(target, classes, ignore_index)
     if n == 0:
@@ -278,8 +281,17 @@ def cross_entropy(x: Array, target: Array, weight: Array | None, ignore_index: i
 
 
 @quiet
-def cross_entropy_backward(g: Array, x: Array, target: Array, lse: Array, weight: Array | None, ignore_index: int,
-                           smoothing: float, reduction: str, total: float) -> Array:
+def cross_entropy_backward(
+    g: Array,
+    x: Array,
+    target: Array,
+    lse: Array,
+    weight: Array | None,
+    ignore_index: int,
+    smoothing: float,
+    reduction: str,
+    total: float,
+) -> Array:
     n, classes = x.shape
     counts = checked_classes(target, classes, ignore_index)
     rows, t = np.arange(n), np.where(counts, target, 0)
@@ -308,7 +320,7 @@ def mse_backward(g: Array, x: Array, y: Array, reduction: str) -> Array:
     return np.asarray(g * (2 / x.size if reduction == "mean" and x.size else 2) * (x - y), x.dtype)
 
 
-# -- matrix products ------------------------------------------------------------------------------------------------------------
+# -- matrix products -----------------------------------------------------------------------------------------
 
 
 @quiet
@@ -322,14 +334,14 @@ def linear(x: Array, w: Array, b: Array | None, *, out: Array | None = None) -> 
     return into(out, y if b is None else y + b, x.dtype)
 
 
-# -- indexing ---------------------------------------------------------------------------------------------------------------------
+# -- indexing ------------------------------------------------------------------------------------------------
 
 
 def index_add(target: Array, index: Any, values: Array) -> None:
     np.add.at(target, index, values)
 
 
-# -- random numbers -----------------------------------------------------------------------------------------------------------------
+# -- random numbers ------------------------------------------------------------------------------------------
 
 
 def philox(n: int, seed: int, stream: int, offset: int) -> Array:
@@ -345,14 +357,12 @@ def philox(n: int, seed: int, stream: int, offset: int) -> Array:
     return np.stack([c0, c1, c2, c3], axis=1).reshape(-1)[:n].astype(np.uint32)
 
 
-def uniform(shape: tuple[int, ...], low: float, high: float, dtype: Any, seed: int, stream: int,
-            offset: int) -> Array:
+def uniform(shape: tuple[int, ...], low: float, high: float, dtype: Any, seed: int, stream: int, offset: int) -> Array:
     u = (philox(math.prod(shape), seed, stream, offset) >> np.uint32(8)) * 2.0**-24
     return (low + (high - low) * u).astype(dtype).reshape(shape)
 
 
-def normal(shape: tuple[int, ...], mean: float, std: float, dtype: Any, seed: int, stream: int,
-           offset: int) -> Array:
+def normal(shape: tuple[int, ...], mean: float, std: float, dtype: Any, seed: int, stream: int, offset: int) -> Array:
     n = math.prod(shape)
     words = philox(n + n % 2, seed, stream, offset).astype(np.float64)
     radius = np.sqrt(-2 * np.log((words[0::2] + 1) * 2.0**-32))
@@ -367,12 +377,23 @@ def dropout(x: Array, p: float, seed: int, stream: int, offset: int, *, out: Arr
     return into(out, np.where(keep, x * x.dtype.type(1 / (1 - p) if p < 1 else 0), 0), x.dtype)
 
 
-# -- optimisers -----------------------------------------------------------------------------------------------------------------------
+# -- optimisers ----------------------------------------------------------------------------------------------
 
 
 @quiet
-def sgd(params: Sequence[Array], grads: Sequence[Array], momenta: Sequence[Array] | None, *, lr: float,
-        momentum: float, dampening: float, weight_decay: float, nesterov: bool, maximize: bool, first: bool) -> None:
+def sgd(
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    momenta: Sequence[Array] | None,
+    *,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+    first: bool,
+) -> None:
     for i, (p, grad) in enumerate(zip(params, grads, strict=True)):
         g = -grad if maximize else grad
         if weight_decay:
@@ -385,9 +406,22 @@ def sgd(params: Sequence[Array], grads: Sequence[Array], momenta: Sequence[Array
 
 
 @quiet
-def adam(params: Sequence[Array], grads: Sequence[Array], exp_avgs: Sequence[Array], exp_avg_sqs: Sequence[Array],
-         max_exp_avg_sqs: Sequence[Array] | None, *, lr: float, beta1: float, beta2: float, eps: float,
-         weight_decay: float, step: int, decoupled: bool, maximize: bool) -> None:
+def adam(
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    exp_avgs: Sequence[Array],
+    exp_avg_sqs: Sequence[Array],
+    max_exp_avg_sqs: Sequence[Array] | None,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    step: int,
+    decoupled: bool,
+    maximize: bool,
+) -> None:
     correction1, correction2 = 1 - beta1**step, 1 - beta2**step
     for i, (p, grad, m, v) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, strict=True)):
         g = -grad if maximize else grad

@@ -76,9 +76,7 @@ class CrossEntropyLoss(_Weighted):
 
     def forward(self, input: Any, target: Any) -> Any:
         """Logits and class numbers (or probabilities of the logits' shape)."""
-        return F.cross_entropy(
-            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
-        )
+        return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
 class NLLLoss(_Weighted):

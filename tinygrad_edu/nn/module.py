@@ -59,7 +59,7 @@ class Module:
         """Call `hook(module, inputs)` before each forward; what it returns (if anything) are the inputs."""
         return HookHandle(self._forward_pre_hooks, hook)
 
-    # -- registration -------------------------------------------------------------------------------------------------
+    # -- registration ----------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
         if "_parameters" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name}")
@@ -134,7 +134,7 @@ class Module:
         if hasattr(self, name) and not any(name in d for d in (self._parameters, self._buffers, self._modules)):
             raise KeyError(f"{type(self).__name__} has an attribute {name!r} already; choose another name")
 
-    # -- looking around -----------------------------------------------------------------------------------------------
+    # -- looking around --------------------------------------------------------------------------------------
     def named_modules(self, prefix: str = "", _seen: set[int] | None = None) -> Iterator[tuple[str, Module]]:
         """(dotted name, module) of this module and all below it, each once."""
         seen = set() if _seen is None else _seen
@@ -192,7 +192,7 @@ class Module:
             module = found
         return module
 
-    # -- switches -----------------------------------------------------------------------------------------------------
+    # -- switches --------------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> Any:
         """Training mode for this module and all below it: dropout drops."""
         for module in self.modules():
@@ -251,7 +251,7 @@ class Module:
         """All float parameters and buffers in float64."""
         return self.to(np.dtype(np.float64))
 
-    # -- state --------------------------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
     def state_dict(self) -> OrderedDict[str, Any]:
         """Dotted name → tensor (outside the graph, sharing memory) of all parameters and persistent buffers."""
         state: OrderedDict[str, Any] = OrderedDict()
@@ -295,7 +295,7 @@ class Module:
                 own[name].copy_(Tensor._wrap(array[...]))
         return IncompatibleKeys(missing, unexpected)
 
-    # -- printing -----------------------------------------------------------------------------------------------------
+    # -- printing --------------------------------------------------------------------------------------------
     def extra_repr(self) -> str:
         """What stands between the brackets when the module is printed."""
         return ""

@@ -137,7 +137,7 @@ def normalized_dim(dim: Any, ndim: int, operation: str) -> int:
         raise TypeError(f"{operation}: dim must be an integer, got {type(dim).__name__}")
     size = max(ndim, 1)
     if not -size <= dim < size:
-        raise IndexError(f"{operation}: dim {dim} is out of range for {ndim} dimensions: expected [{-size}, {size - 1}]")
+        raise IndexError(f"{operation}: dim {dim} is out of range for {ndim} dimensions: [{-size}, {size - 1}]")
     return int(dim) % size
 
 
@@ -154,9 +154,7 @@ def normalized_dims(dim: Any, ndim: int, operation: str) -> tuple[int, ...]:
 def broadcast_axes(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[int, ...]:
     """The axes of `wide` along which something of `shape` was repeated."""
     lead = len(wide) - len(shape)
-    return tuple(range(lead)) + tuple(
-        i + lead for i, n in enumerate(shape) if n == 1 and wide[i + lead] != 1
-    )
+    return tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and wide[i + lead] != 1)
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:

@@ -323,7 +323,7 @@ class Clone(Operation):
     fused_backward = backward
 
 
-# -- the functions ------------------------------------------------------------------------------------------------------
+# -- the functions -------------------------------------------------------------------------------------------
 
 
 def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
@@ -470,5 +470,3 @@ def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
     a, b = promoted(a, b)
     close = sub(a.detach(), b.detach()).abs() <= b.detach().abs() * rtol + atol
     return close | compare("eq", a, b)
-
-

@@ -92,10 +92,11 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def _mismatch(sa: tuple[int, ...], sb: tuple[int, ...]) -> str:
-    message = f"matmul: shapes {sa} and {sb} do not fit: the inner sizes {sa[-1]} and {sb[-2 if len(sb) > 1 else 0]} differ"
+    inner = sb[-2] if len(sb) > 1 else sb[0]
+    message = f"matmul: shapes {sa} and {sb} do not fit: the inner sizes {sa[-1]} and {inner} differ"
     if len(sb) > 1 and sa[-1] == sb[-1]:
         return message + "; did you mean a @ b.T?"
-    if len(sa) > 1 and sa[-2] == sb[-2 if len(sb) > 1 else 0]:
+    if len(sa) > 1 and sa[-2] == inner:
         return message + "; did you mean a.T @ b?"
     return message
 

@@ -52,9 +52,7 @@ class CrossEntropy(Operation):
         return dx, None, None, None, None, None
 
 
-def target_distribution(
-    x: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float
-) -> Array:
+def target_distribution(x: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float) -> Array:
     """q (N, C): each row's target as (smoothed, weighted) class weights; zero in ignored rows."""
     n, classes = x.shape
     counts = target != ignore_index
@@ -109,7 +107,7 @@ def cross_entropy(
         raise ShapeError("cross_entropy: the logits are one number; they need a dimension of classes, (N, C)")
     classes = input.shape[1 if input.ndim > 1 else 0]
     if weight is not None and tuple(weight.shape) != (classes,):
-        raise ShapeError(f"cross_entropy: weight has shape {tuple(weight.shape)}; {(classes,)} goes with {classes} classes")
+        raise ShapeError(f"cross_entropy: weight has shape {tuple(weight.shape)}; it must be {(classes,)}, one a class")
     if target.dtype.kind == "f":
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     if target.dtype.kind not in "iu":

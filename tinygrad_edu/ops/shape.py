@@ -126,9 +126,7 @@ class Cat(Operation):
     @staticmethod
     def forward(ctx: Any, axis: int, *arrays: Array) -> Array:
         ctx.axis, ctx.sizes = axis, [a.shape[axis] for a in arrays]
-        y = K.empty(
-            (*arrays[0].shape[:axis], int(np.sum(ctx.sizes)), *arrays[0].shape[axis + 1 :]), arrays[0].dtype
-        )
+        y = K.empty((*arrays[0].shape[:axis], int(np.sum(ctx.sizes)), *arrays[0].shape[axis + 1 :]), arrays[0].dtype)
         return np.concatenate(arrays, axis=axis, out=y)
 
     @staticmethod
@@ -141,7 +139,7 @@ class Cat(Operation):
         return (None, *parts)
 
 
-# -- indexing -----------------------------------------------------------------------------------------------------------
+# -- indexing ------------------------------------------------------------------------------------------------
 
 
 def is_basic(index: Any) -> bool:
@@ -211,7 +209,7 @@ def gather(x: Any, dim: int, index: Any) -> Any:
     return getitem(x, tuple(grid))
 
 
-# -- views ----------------------------------------------------------------------------------------------------------------
+# -- views ---------------------------------------------------------------------------------------------------
 
 
 def _shape_argument(shape: tuple[Any, ...]) -> tuple[int, ...]:
@@ -312,7 +310,7 @@ def flip(x: Any, dims: Any) -> Any:
     return GetItem.apply(x, index).clone()
 
 
-# -- joining ----------------------------------------------------------------------------------------------------------------
+# -- joining -------------------------------------------------------------------------------------------------
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:

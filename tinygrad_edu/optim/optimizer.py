@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,11 @@ from ..tensor import Tensor
 
 def positive(name: str, value: Any, zero: bool = True) -> None:
     """ValueError unless `value` is a number ≥ 0 (> 0 without `zero`)."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value >= 0 or (
-        not zero and value == 0
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.number)
+        or not value >= 0
+        or (not zero and value == 0)
     ):
         raise ValueError(f"{name} is {value!r}; it must be a number {'≥' if zero else '>'} 0")
 
@@ -110,11 +113,11 @@ class Optimizer:
         sizes, theirs = [len(g["params"]) for g in self.param_groups], [len(g["params"]) for g in groups]
         if sizes != theirs:
             raise ValueError(f"load_state_dict: the state has groups of {theirs} parameters, this optimiser {sizes}")
-        parameters = dict(
-            (number, p)
+        parameters = {
+            number: p
             for g, own in zip(groups, self.param_groups, strict=True)
             for number, p in zip(g["params"], own["params"], strict=True)
-        )
+        }
         loaded: dict[Any, dict[str, Any]] = {}
         for number, buffers in state_dict["state"].items():
             p = parameters[int(number)]
