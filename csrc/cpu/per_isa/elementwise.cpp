@@ -1,0 +1,184 @@
+// Arithmetic, comparisons, where, copies, and the elementary functions of one argument.
+#include "kernels.h"
+#include "map.h"
+#include "vmath.h"
+
+namespace tge {
+namespace TGE_ISA {
+namespace {
+
+struct NoParameters {
+    explicit NoParameters(const double*) {}
+};
+
+#define TGE_FUNCTOR(name, expression)                    \
+    struct name : NoParameters {                         \
+        using NoParameters::NoParameters;                \
+        template <class V>                               \
+        TGE_INLINE V operator()(const V* v) const {      \
+            return expression;                           \
+        }                                                \
+    };
+TGE_FUNCTOR(Add, v[0] + v[1])
+TGE_FUNCTOR(Sub, v[0] - v[1])
+TGE_FUNCTOR(Mul, v[0] * v[1])
+TGE_FUNCTOR(Div, v[0] / v[1])
+TGE_FUNCTOR(Maximum, vmax(v[0], v[1]))
+TGE_FUNCTOR(Minimum, vmin(v[0], v[1]))
+TGE_FUNCTOR(Neg, -v[0])
+TGE_FUNCTOR(Abs, vabs(v[0]))
+TGE_FUNCTOR(Sign, v[0] > V{} ? V{} + 1 : (v[0] < V{} ? V{} - 1 : v[0]))
+TGE_FUNCTOR(Sqrt, vsqrt(v[0]))
+TGE_FUNCTOR(Square, v[0] * v[0])
+TGE_FUNCTOR(Exp32, exp32(v[0]))
+#undef TGE_FUNCTOR
+
+#define TGE_FUNCTION(name, function)                     \
+    template <class M>                                   \
+    struct name : NoParameters {                         \
+        using NoParameters::NoParameters;                \
+        TGE_INLINE D operator()(const D* v) const {      \
+            return M::function(v[0]);                    \
+        }                                                \
+    };
+TGE_FUNCTION(Exp, exp)
+TGE_FUNCTION(Log, log)
+TGE_FUNCTION(Log1p, log1p)
+TGE_FUNCTION(Sin, sin)
+TGE_FUNCTION(Cos, cos)
+TGE_FUNCTION(Erf, erf)
+#undef TGE_FUNCTION
+
+// The C library's pow in float64 for each pair, rounded once; squares, by far the most frequent case, as products.
+template <class T>
+void pow_elements(i64 n, char* const* p, const i64* stride, const double* parameters) {
+    if (stride[2] == 0 && n > 0 && *reinterpret_cast<const T*>(p[2]) == 2)
+        return map<Direct<T>, 1, Square>(n, p, stride, parameters);
+    for (i64 i = 0; i < n; ++i) {
+        const double a = *reinterpret_cast<const T*>(p[1] + i * stride[1]);
+        const double b = *reinterpret_cast<const T*>(p[2] + i * stride[2]);
+        *reinterpret_cast<T*>(p[0] + i * stride[0]) = static_cast<T>(b == 2 ? a * a : __builtin_pow(a, b));
+    }
+}
+
+struct Equal {
+    template <class T>
+    static TGE_INLINE bool holds(T a, T b) { return a == b; }
+};
+struct NotEqual {
+    template <class T>
+    static TGE_INLINE bool holds(T a, T b) { return a != b; }
+};
+struct Less {
+    template <class T>
+    static TGE_INLINE bool holds(T a, T b) { return a < b; }
+};
+struct LessEqual {
+    template <class T>
+    static TGE_INLINE bool holds(T a, T b) { return a <= b; }
+};
+struct Greater {
+    template <class T>
+    static TGE_INLINE bool holds(T a, T b) { return a > b; }
+};
+struct GreaterEqual {
+    template <class T>
+    static TGE_INLINE bool holds(T a, T b) { return a >= b; }
+};
+
+// Exact, so that nothing depends on how the compiler vectorises these plain loops.
+template <class T, class Relation>
+void compare(i64 n, char* const* p, const i64* stride, const double*) {
+    constexpr i64 size = sizeof(T);
+    auto* out = reinterpret_cast<uint8_t*>(p[0]);
+    const T* a = reinterpret_cast<const T*>(p[1]);
+    const T* b = reinterpret_cast<const T*>(p[2]);
+    if (stride[0] == 1 && stride[1] == size && stride[2] == size) {
+        for (i64 i = 0; i < n; ++i) out[i] = Relation::holds(a[i], b[i]);
+    } else if (stride[0] == 1 && stride[1] == size && stride[2] == 0) {
+        const T value = *b;
+        for (i64 i = 0; i < n; ++i) out[i] = Relation::holds(a[i], value);
+    } else {
+        for (i64 i = 0; i < n; ++i)
+            *reinterpret_cast<uint8_t*>(p[0] + i * stride[0]) =
+                Relation::holds(*reinterpret_cast<const T*>(p[1] + i * stride[1]),
+                                *reinterpret_cast<const T*>(p[2] + i * stride[2]));
+    }
+}
+
+template <class T>
+void choose(i64 n, char* const* p, const i64* stride, const double*) {
+    constexpr i64 size = sizeof(T);
+    if (stride[0] == size && stride[1] == 1 && stride[2] == size && stride[3] == size) {
+        T* out = reinterpret_cast<T*>(p[0]);
+        const auto* condition = reinterpret_cast<const uint8_t*>(p[1]);
+        const T *a = reinterpret_cast<const T*>(p[2]), *b = reinterpret_cast<const T*>(p[3]);
+        for (i64 i = 0; i < n; ++i) {
+            const T x = a[i], y = b[i];  // both are read, so that this can be a blend
+            out[i] = condition[i] ? x : y;
+        }
+        return;
+    }
+    for (i64 i = 0; i < n; ++i)
+        *reinterpret_cast<T*>(p[0] + i * stride[0]) =
+            *reinterpret_cast<const uint8_t*>(p[1] + i * stride[1])
+                ? *reinterpret_cast<const T*>(p[2] + i * stride[2])
+                : *reinterpret_cast<const T*>(p[3] + i * stride[3]);
+}
+
+template <class Bits>
+void copy_elements(i64 n, char* const* p, const i64* stride, const double*) {
+    constexpr i64 size = sizeof(Bits);
+    if (stride[0] == size && stride[1] == size) {
+        __builtin_memmove(p[0], p[1], static_cast<unsigned long>(n * size));
+    } else if (stride[0] == size && stride[1] == 0) {
+        Bits* out = reinterpret_cast<Bits*>(p[0]);
+        const Bits value = *reinterpret_cast<const Bits*>(p[1]);
+        for (i64 i = 0; i < n; ++i) out[i] = value;
+    } else {
+        for (i64 i = 0; i < n; ++i)
+            *reinterpret_cast<Bits*>(p[0] + i * stride[0]) = *reinterpret_cast<const Bits*>(p[1] + i * stride[1]);
+    }
+}
+
+typedef uint8_t Byte __attribute__((may_alias));
+typedef uint16_t Two __attribute__((may_alias));
+typedef uint32_t Four __attribute__((may_alias));
+typedef uint64_t Eight __attribute__((may_alias));
+
+}  // namespace
+
+void fill_elementwise(Table& table) {
+    auto& t = table.elementwise;
+#define BOTH(op, inputs, functor)                             \
+    t[op_##op][0] = map<Direct<float>, inputs, functor>;      \
+    t[op_##op][1] = map<Direct<double>, inputs, functor>;
+    BOTH(add, 2, Add) BOTH(sub, 2, Sub) BOTH(mul, 2, Mul) BOTH(div, 2, Div)
+    BOTH(maximum, 2, Maximum) BOTH(minimum, 2, Minimum)
+    BOTH(neg, 1, Neg) BOTH(abs, 1, Abs) BOTH(sign, 1, Sign) BOTH(sqrt, 1, Sqrt)
+#undef BOTH
+#define RELATION(op, relation)                \
+    t[op_##op][0] = compare<float, relation>; \
+    t[op_##op][1] = compare<double, relation>;
+    RELATION(eq, Equal) RELATION(ne, NotEqual) RELATION(lt, Less)
+    RELATION(le, LessEqual) RELATION(gt, Greater) RELATION(ge, GreaterEqual)
+#undef RELATION
+#define FUNCTION(op, functor)                          \
+    t[op_##op][0] = map<Widened, 1, functor<Lite>>;    \
+    t[op_##op][1] = map<Direct<double>, 1, functor<Full>>;
+    FUNCTION(log, Log) FUNCTION(log1p, Log1p) FUNCTION(sin, Sin) FUNCTION(cos, Cos) FUNCTION(erf, Erf)
+#undef FUNCTION
+    t[op_exp][0] = map<Direct<float>, 1, Exp32>;
+    t[op_exp][1] = map<Direct<double>, 1, Exp<Full>>;
+    t[op_pow][0] = pow_elements<float>;
+    t[op_pow][1] = pow_elements<double>;
+    t[op_where][0] = choose<float>;
+    t[op_where][1] = choose<double>;
+    table.copy[0] = copy_elements<Byte>;
+    table.copy[1] = copy_elements<Two>;
+    table.copy[2] = copy_elements<Four>;
+    table.copy[3] = copy_elements<Eight>;
+}
+
+}  // namespace TGE_ISA
+}  // namespace tge

@@ -1,0 +1,17 @@
+// The files of this folder, each filling its part of the table.
+#pragma once
+#include "../table.h"
+#include "vec.h"
+
+namespace tge {
+namespace TGE_ISA {
+void fill_elementwise(Table&);
+void fill_activations(Table&);
+void fill_reductions(Table&);
+void fill_softmax(Table&);
+void fill_cross_entropy(Table&);
+void fill_gemm(Table&);
+void fill_random(Table&);
+void fill_optimisers(Table&);
+}  // namespace TGE_ISA
+}  // namespace tge

@@ -1,0 +1,135 @@
+// Vectors of one instruction set, with GCC's vector extensions: +, *, comparison and ?: work on whole vectors.
+//
+// Every file in this folder is compiled once per instruction set, into the namespace TGE_ISA. Nothing here may come
+// from the C++ standard library: the linker would keep one copy of an inline function for all of them, maybe one with
+// instructions that the processor lacks.
+#pragma once
+#include <stdint.h>
+
+#if !defined(TGE_ISA)
+#error "compile with -DTGE_ISA=<namespace> -DTGE_VECTOR_BYTES=<16, 32 or 64>"
+#endif
+#define TGE_INLINE inline __attribute__((always_inline))
+
+namespace tge {
+namespace TGE_ISA {
+
+using i64 = int64_t;
+
+template <class T>
+struct Simd;
+
+template <>
+struct Simd<float> {
+    static constexpr int W = TGE_VECTOR_BYTES / 4;
+    typedef float V __attribute__((vector_size(TGE_VECTOR_BYTES)));
+    typedef int32_t I __attribute__((vector_size(TGE_VECTOR_BYTES)));
+    typedef float Unaligned __attribute__((vector_size(TGE_VECTOR_BYTES), aligned(4), may_alias));
+};
+
+template <>
+struct Simd<double> {
+    static constexpr int W = TGE_VECTOR_BYTES / 8;
+    typedef double V __attribute__((vector_size(TGE_VECTOR_BYTES)));
+    typedef int64_t I __attribute__((vector_size(TGE_VECTOR_BYTES)));
+    typedef double Unaligned __attribute__((vector_size(TGE_VECTOR_BYTES), aligned(8), may_alias));
+};
+
+using D = Simd<double>::V;    // doubles
+using DI = Simd<double>::I;   // 64-bit integers, and masks of D
+using F = Simd<float>::V;     // floats
+using FI = Simd<float>::I;    // 32-bit integers, and masks of F
+constexpr int DW = Simd<double>::W, FW = Simd<float>::W;
+typedef float FHalf __attribute__((vector_size(TGE_VECTOR_BYTES / 2)));  // as many floats as D has doubles
+typedef float FHalfUnaligned __attribute__((vector_size(TGE_VECTOR_BYTES / 2), aligned(4), may_alias));
+
+// How a kernel sees n elements of a float type S: as vectors V of W elements, computed in the type T.
+template <class S>
+struct Direct {
+    using Store = S;
+    using V = typename Simd<S>::V;
+    static constexpr int W = Simd<S>::W;
+    static TGE_INLINE V load(const S* p) { return *reinterpret_cast<const typename Simd<S>::Unaligned*>(p); }
+    static TGE_INLINE void store(S* p, V v) { *reinterpret_cast<typename Simd<S>::Unaligned*>(p) = v; }
+};
+
+// float32 in memory, float64 in registers: the result is rounded once, so it is correct to a little over half a unit.
+struct Widened {
+    using Store = float;
+    using V = D;
+    static constexpr int W = DW;
+    static TGE_INLINE V load(const float* p) {
+        return __builtin_convertvector(*reinterpret_cast<const FHalfUnaligned*>(p), D);
+    }
+    static TGE_INLINE void store(float* p, V v) {
+        *reinterpret_cast<FHalfUnaligned*>(p) = __builtin_convertvector(v, FHalf);
+    }
+};
+
+// The first n < W elements, through a padded buffer: the tail of an array goes through the same instructions as the
+// rest, so a value's result does not depend on its position.
+template <class L>
+TGE_INLINE typename L::V load_part(const typename L::Store* p, i64 n, typename L::Store pad) {
+    typename L::Store buffer[L::W];
+    for (int i = 0; i < L::W; ++i) buffer[i] = pad;
+    for (i64 i = 0; i < n; ++i) buffer[i] = p[i];
+    return L::load(buffer);
+}
+template <class L>
+TGE_INLINE void store_part(typename L::Store* p, i64 n, typename L::V v) {
+    typename L::Store buffer[L::W];
+    L::store(buffer, v);
+    for (i64 i = 0; i < n; ++i) p[i] = buffer[i];
+}
+
+template <class V>
+struct Element;
+template <>
+struct Element<F> {
+    using T = float;
+    using I = FI;
+};
+template <>
+struct Element<D> {
+    using T = double;
+    using I = DI;
+};
+
+template <class V, class S>
+TGE_INLINE V splat(S x) {
+    return static_cast<typename Element<V>::T>(x) - V{};  // x − 0 keeps −0 and NaN
+}
+template <class V>
+TGE_INLINE V vabs(V x) {
+    using I = typename Element<V>::I;
+    constexpr int bits = sizeof(typename Element<V>::T) * 8;
+    return reinterpret_cast<V>(reinterpret_cast<I>(x) & ~(I{} + (decltype(I{}[0] + 0))(1ull << (bits - 1))));
+}
+// |x| with the sign of y.
+template <class V>
+TGE_INLINE V copysign(V x, V y) {
+    using I = typename Element<V>::I;
+    constexpr int bits = sizeof(typename Element<V>::T) * 8;
+    const I sign = I{} + (decltype(I{}[0] + 0))(1ull << (bits - 1));
+    return reinterpret_cast<V>((reinterpret_cast<I>(x) & ~sign) | (reinterpret_cast<I>(y) & sign));
+}
+// NaN if either is NaN.
+template <class V>
+TGE_INLINE V vmax(V a, V b) {
+    return ((a > b) | (a != a)) ? a : b;
+}
+template <class V>
+TGE_INLINE V vmin(V a, V b) {
+    return ((a < b) | (a != a)) ? a : b;
+}
+TGE_INLINE F vsqrt(F x) {
+    for (int i = 0; i < FW; ++i) x[i] = __builtin_sqrtf(x[i]);
+    return x;
+}
+TGE_INLINE D vsqrt(D x) {
+    for (int i = 0; i < DW; ++i) x[i] = __builtin_sqrt(x[i]);
+    return x;
+}
+
+}  // namespace TGE_ISA
+}  // namespace tge

@@ -1,0 +1,103 @@
+// What the kernels of one instruction set offer: plain function pointers, so that the right set is chosen at run time.
+// Everything inside the kernels is single dtype: index 0 is float32, index 1 is float64.
+#pragma once
+#include <cstdint>
+
+namespace tge {
+
+// out and inputs p[0], p[1], …, each with its own byte stride; n elements. out may be one of the inputs.
+using Inner = void (*)(std::int64_t n, char* const* p, const std::int64_t* stride, const double* parameters);
+
+// Elementwise kernels: name, number of inputs, number of parameters, result (0: the input's dtype, 1: bool), whether
+// an element costs much more than its memory traffic. The first input of `where` is a bool.
+#define TGE_ELEMENTWISE(X)                                                                                   \
+    X(add, 2, 0, 0, 0) X(sub, 2, 0, 0, 0) X(mul, 2, 0, 0, 0) X(div, 2, 0, 0, 0) X(pow, 2, 0, 0, 1)               \
+    X(maximum, 2, 0, 0, 0) X(minimum, 2, 0, 0, 0)                                                              \
+    X(eq, 2, 0, 1, 0) X(ne, 2, 0, 1, 0) X(lt, 2, 0, 1, 0) X(le, 2, 0, 1, 0) X(gt, 2, 0, 1, 0) X(ge, 2, 0, 1, 0)    \
+    X(where, 3, 0, 0, 0)                                                                                     \
+    X(neg, 1, 0, 0, 0) X(abs, 1, 0, 0, 0) X(sign, 1, 0, 0, 0) X(exp, 1, 0, 0, 1) X(log, 1, 0, 0, 1)               \
+    X(log1p, 1, 0, 0, 1) X(sqrt, 1, 0, 0, 0) X(sin, 1, 0, 0, 1) X(cos, 1, 0, 0, 1) X(erf, 1, 0, 0, 1)             \
+    X(relu, 1, 0, 0, 0) X(relu_backward, 2, 0, 0, 0)                                                           \
+    X(leaky_relu, 1, 1, 0, 0) X(leaky_relu_backward, 2, 1, 0, 0)                                               \
+    X(sigmoid, 1, 0, 0, 1) X(sigmoid_backward, 2, 0, 0, 0)                                                     \
+    X(tanh, 1, 0, 0, 1) X(tanh_backward, 2, 0, 0, 0)                                                           \
+    X(gelu, 1, 1, 0, 1) X(gelu_backward, 2, 1, 0, 1)                                                           \
+    X(silu, 1, 0, 0, 1) X(silu_backward, 2, 0, 0, 1)                                                           \
+    X(softplus, 1, 2, 0, 1) X(softplus_backward, 2, 2, 0, 1)                                                   \
+    X(elu, 1, 1, 0, 1) X(elu_backward, 2, 1, 0, 1)                                                             \
+    X(mse_backward, 3, 1, 0, 0)
+
+#define X(name, inputs, parameters, result, costly) op_##name,
+enum Op : int { TGE_ELEMENTWISE(X) op_count };
+#undef X
+
+enum Reduction : int { reduce_sum, reduce_max, reduce_min, reduction_count };
+
+// C (m, n) = A (m, k) · B (k, n) (+ bias (n)). Strides in elements; columns of C are next to each other.
+struct Gemm {
+    std::int64_t m, n, k;
+    const void *a, *b, *bias;
+    void* c;
+    std::int64_t a_row, a_col, b_row, b_col, c_row;
+};
+
+// Rows of logits and what the loss needs to know; contiguous arrays of the kernel's dtype. The losses and `weight`
+// keep their documented meaning in protocol.py.
+struct CrossEntropy {
+    std::int64_t rows, classes;
+    const void* x;
+    const std::int64_t* target;
+    const void* weight;  // or nullptr: all ones
+    std::int64_t ignore_index;
+    double smoothing, weight_sum;
+};
+
+struct Sgd {
+    double lr, momentum, dampening, weight_decay;
+    bool nesterov, maximize, first;
+};
+
+struct Adam {
+    double step_size, beta1, beta2, eps, weight_decay, decay_factor, root_correction2;
+    bool maximize;
+};
+
+struct Table {
+    const char* name;
+    Inner elementwise[op_count][2];
+    Inner copy[4];  // elements of 1, 2, 4 and 8 bytes
+
+    // n elements next to each other → the result, in double (exact for float32 maxima).
+    double (*reduce_row[reduction_count][2])(std::int64_t n, const void* x);
+    // rows of `columns` elements → accumulators, one double per column; row_stride in bytes.
+    void (*reduce_columns[reduction_count][2])(std::int64_t rows, std::int64_t columns, const void* x,
+                                               std::int64_t row_stride, double* accumulators);
+    std::int64_t (*argmax_row[2])(std::int64_t n, const void* x);
+    std::int64_t (*argmin_row[2])(std::int64_t n, const void* x);
+    double (*squared_distance[2])(std::int64_t n, const void* x, const void* y);
+
+    void (*softmax[2])(std::int64_t rows, std::int64_t n, const void* x, void* y);
+    void (*log_softmax[2])(std::int64_t rows, std::int64_t n, const void* x, void* y);
+    void (*softmax_backward[2])(std::int64_t rows, std::int64_t n, const void* g, const void* y, void* dx);
+    void (*log_softmax_backward[2])(std::int64_t rows, std::int64_t n, const void* g, const void* y, void* dx);
+    // Rows [begin, end). Returns the first row whose target is not a class, or −1. `loss` is in double.
+    std::int64_t (*cross_entropy[2])(const CrossEntropy&, std::int64_t begin, std::int64_t end, double* loss,
+                                     double* weights, void* lse);
+    std::int64_t (*cross_entropy_backward[2])(const CrossEntropy&, std::int64_t begin, std::int64_t end,
+                                              const void* lse, const void* g, std::int64_t g_step, double scale,
+                                              void* dx);
+
+    bool (*gemm[2])(const Gemm&);  // false: no memory for the packed panels
+
+    // Words of Philox blocks [first, first + blocks), four per block.
+    void (*philox)(std::int64_t blocks, std::uint64_t seed, std::uint32_t stream, std::uint64_t first,
+                   std::uint32_t* words);
+    void (*uniform[2])(std::int64_t n, const std::uint32_t* words, double low, double span, void* out);
+    void (*normal[2])(std::int64_t n, const std::uint32_t* words, double mean, double std, void* out);
+    void (*dropout[2])(std::int64_t n, const std::uint32_t* words, double p, const void* x, void* out);
+
+    void (*sgd[2])(const Sgd&, std::int64_t n, void* p, const void* g, void* m);
+    void (*adam[2])(const Adam&, std::int64_t n, void* p, const void* g, void* m, void* v, void* v_max);
+};
+
+}  // namespace tge

@@ -1,0 +1,153 @@
+#include "threads.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+namespace tge {
+namespace {
+
+struct Job {
+    std::int64_t n = 0, grain = 1;
+    Piece piece = nullptr;
+    void* context = nullptr;
+    std::atomic<std::int64_t> next{0};
+
+    void work(int worker) {
+        for (;;) {
+            const std::int64_t begin = next.fetch_add(grain, std::memory_order_relaxed);
+            if (begin >= n) return;
+            piece(context, begin, begin + grain < n ? begin + grain : n, worker);
+        }
+    }
+};
+
+thread_local bool inside_piece = false;
+
+// The pool is never destroyed (its threads may sleep until the process ends). After a fork the child makes a new one.
+class Pool {
+public:
+    // False if another caller is using the pool.
+    bool run(std::int64_t n, std::int64_t grain, Piece piece, void* context, int threads) {
+        std::unique_lock<std::mutex> caller(callers_, std::try_to_lock);
+        if (!caller.owns_lock()) return false;
+        grow(threads - 1);
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            job_.n = n;
+            job_.grain = grain;
+            job_.piece = piece;
+            job_.context = context;
+            job_.next.store(0, std::memory_order_relaxed);
+            helpers_ = threads - 1;
+            open_ = true;
+            ++generation_;
+        }
+        wake_.notify_all();
+        job_.work(0);
+        // A helper that has not woken up by now is not waited for: it finds the job closed and sleeps on.
+        std::unique_lock<std::mutex> lock(mutex_);
+        open_ = false;
+        done_.wait(lock, [this] { return joined_ == 0; });
+        return true;
+    }
+
+private:
+    void grow(int helpers) {
+        while (size_ < helpers) {
+            try {
+                std::thread(&Pool::serve, this, size_ + 1).detach();
+            } catch (const std::system_error&) {
+                return;  // the system gives no more threads: those we have, at least this one, do the work
+            }
+            ++size_;
+        }
+    }
+
+    void serve(int worker) {
+        inside_piece = true;
+        std::uint64_t seen = 0;
+        std::unique_lock<std::mutex> lock(mutex_);
+        for (;;) {
+            wake_.wait(lock, [&] { return generation_ != seen; });
+            seen = generation_;
+            if (!open_ || worker > helpers_) continue;
+            ++joined_;
+            lock.unlock();
+            job_.work(worker);
+            lock.lock();
+            if (--joined_ == 0) done_.notify_one();
+        }
+    }
+
+    std::mutex callers_, mutex_;
+    std::condition_variable wake_, done_;
+    Job job_;
+    int size_ = 0, helpers_ = 0, joined_ = 0;
+    bool open_ = false;
+    std::uint64_t generation_ = 0;
+};
+
+int threads_from_environment() {
+    if (const char* text = std::getenv("OMP_NUM_THREADS")) {
+        const long n = std::strtol(text, nullptr, 10);
+        if (n >= 1) return n < max_threads ? static_cast<int>(n) : max_threads;
+    }
+    const unsigned n = std::thread::hardware_concurrency();
+    return n < 1 ? 1 : n < unsigned{max_threads} ? static_cast<int>(n) : max_threads;
+}
+
+std::atomic<int> thread_count{0};
+std::atomic<Pool*> pool{nullptr};
+
+void forget_pool() { pool.store(nullptr); }  // its threads exist in the parent only
+
+Pool& the_pool() {
+    Pool* current = pool.load(std::memory_order_acquire);
+    if (current) return *current;
+    static const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
+    (void)registered;
+    Pool* fresh = new Pool;
+    if (pool.compare_exchange_strong(current, fresh)) return *fresh;
+    delete fresh;  // another thread was quicker
+    return *current;
+}
+
+}  // namespace
+
+int num_threads() {
+    int n = thread_count.load(std::memory_order_relaxed);
+    if (n == 0) {
+        n = threads_from_environment();
+        thread_count.store(n, std::memory_order_relaxed);
+    }
+    return n;
+}
+
+void set_num_threads(int n) {
+    thread_count.store(n < 1 ? 1 : n > max_threads ? max_threads : n, std::memory_order_relaxed);
+}
+
+void parallel_for(std::int64_t n, std::int64_t grain, Piece piece, void* context, int limit) {
+    if (n <= 0) return;
+    if (grain < 1) grain = 1;
+    int threads = num_threads();
+    if (threads > limit) threads = limit;
+    const std::int64_t pieces = (n + grain - 1) / grain;
+    if (pieces < threads) threads = static_cast<int>(pieces);
+    if (threads > 1 && !inside_piece) {
+        inside_piece = true;  // a piece that calls parallel_for runs it serially
+        const bool served = the_pool().run(n, grain, piece, context, threads);
+        inside_piece = false;
+        if (served) return;
+    }
+    for (std::int64_t begin = 0; begin < n; begin += grain)
+        piece(context, begin, begin + grain < n ? begin + grain : n, 0);
+}
+
+}  // namespace tge

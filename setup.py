@@ -1,0 +1,182 @@
+"""Builds the compiled parts: the C++ kernels (tinygrad_edu.kernels._native) and the Cython-compiled autograd core.
+
+Everything compiled is optional: without a compiler the package installs and runs on NumPy and plain Python.
+
+Environment variables read here:
+    TGE_REQUIRE_NATIVE=1   fail instead of installing without the compiled parts
+    TGE_PURE=1             leave autograd/ and tensor.py uncompiled
+    TGE_WERROR=1           every compiler warning is an error
+    TGE_SANITIZE=address,undefined | thread    a debug build with sanitizers
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+BUILD = Path("build")
+NATIVE = "tinygrad_edu.kernels._native"
+
+# Namespace and vector width in bytes of each instruction set, and the flags that allow it.
+BASELINE = {"baseline": (16, [])}
+X86 = {
+    **BASELINE,
+    "avx2": (32, ["-mavx2", "-mfma"]),
+    "avx512": (64, ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]),
+}
+# uniform() must have the same bits everywhere: no fused multiply-add there.
+FLAGS_OF_FILE = {"random.cpp": ["-ffp-contract=off"]}
+
+
+def enabled(name: str) -> bool:
+    return os.environ.get(name, "") not in ("", "0")
+
+
+def instruction_sets() -> dict[str, tuple[int, list[str]]]:
+    return X86 if platform.machine().lower() in ("x86_64", "amd64") else BASELINE
+
+
+def native_flags() -> tuple[list[str], list[str]]:
+    """Flags for compiling and for linking the kernels."""
+    compile_flags = ["-std=c++17", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
+                     "-Wall", "-Wextra"]
+    link_flags: list[str] = ["-pthread"]
+    if sys.platform.startswith("linux"):
+        compile_flags.append("-Wno-psabi")  # vectors are passed between inlined functions only
+    if enabled("TGE_WERROR"):
+        compile_flags += ["-Wconversion", "-Werror"]
+    sanitizers = os.environ.get("TGE_SANITIZE", "")
+    if sanitizers:
+        kinds = f"-fsanitize={sanitizers}" + (",float-cast-overflow" if "undefined" in sanitizers else "")
+        compile_flags += ["-O1", "-g", "-fno-omit-frame-pointer", kinds, "-D_GLIBCXX_ASSERTIONS"]
+        compile_flags += ["-fno-sanitize-recover=undefined"] if "undefined" in sanitizers else []
+        link_flags.append(kinds)
+    else:
+        compile_flags += ["-O3", "-g0"]
+    return compile_flags, link_flags
+
+
+def compiler_problem() -> str | None:
+    """Why nothing can be compiled here, or None."""
+    command = (os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "g++").split()
+    if shutil.which(command[0]) is None:
+        return f"{command[0]} is not installed"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "Python.h is missing"
+    probe = subprocess.run([*command, "-std=c++17", "-x", "c++", "-fsyntax-only", "-"], input="int main() {}", text=True,
+                           capture_output=True, check=False)
+    return None if probe.returncode == 0 else f"{command[0]} does not compile C++17"
+
+
+def cython_extensions() -> list[Extension]:
+    """autograd/*.py and tensor.py, compiled as they are; C files go to the build folder."""
+    if enabled("TGE_PURE") or enabled("TGE_SANITIZE"):
+        return []
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        return []
+    files = sorted(path for path in Path("tinygrad_edu/autograd").glob("*.py") if path.name != "__init__.py")
+    files += [path for path in [Path("tinygrad_edu/tensor.py")] if path.exists()]
+    if not files:
+        return []
+    extensions: list[Extension] = cythonize(
+        [Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=["-O2", "-g0"]) for path in files],
+        build_dir=str(BUILD / "cython"), quiet=True,
+        compiler_directives={"language_level": 3, "annotation_typing": False, "binding": True})
+    return extensions
+
+
+class BuildExt(build_ext):
+    """Compiles the kernels once per instruction set, two files at a time; does without, if it must."""
+
+    def run(self) -> None:
+        self.parallel = self.parallel or 2
+        super().run()
+
+    def build_extensions(self) -> None:
+        problem = compiler_problem()
+        if problem is None:
+            try:
+                if any(extension.name == NATIVE for extension in self.extensions):
+                    import pybind11  # noqa: F401
+            except ImportError:
+                problem = "pybind11 is not installed"
+        if problem is not None:
+            self.do_without(problem)
+            self.extensions = []
+        super().build_extensions()
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            if ext.name == NATIVE:
+                self.build_native(ext)
+            else:
+                super().build_extension(ext)
+        except Exception as error:
+            if enabled("TGE_WERROR"):
+                raise
+            self.do_without(f"{ext.name} failed to build: {error}".splitlines()[0])
+
+    def do_without(self, problem: str) -> None:
+        message = (f"tinygrad_edu: no C++ compiler found ({problem}): building without the compiled kernels; "
+                   "the NumPy reference kernels will be used. Install g++ and Python headers, then reinstall.")
+        if enabled("TGE_REQUIRE_NATIVE"):
+            raise SystemExit(message.replace("building without", "cannot build"))
+        print(message, file=sys.stderr, flush=True)
+
+    def copy_extensions_to_source(self) -> None:
+        built = [ext for ext in self.extensions if os.path.exists(self.get_ext_fullpath_built(ext))]
+        self.extensions = built
+        super().copy_extensions_to_source()
+
+    def get_ext_fullpath_built(self, ext: Extension) -> str:
+        return os.path.join(self.build_lib, self.get_ext_filename(ext.name))
+
+    def get_outputs(self) -> list[str]:
+        return [path for path in super().get_outputs() if os.path.exists(path)]
+
+    def build_native(self, ext: Extension) -> None:
+        import pybind11
+
+        flags, link_flags = native_flags()
+        sets = instruction_sets()
+        have = [f"-DTGE_HAVE_{name.upper()}" for name in sets if name != "baseline"]
+        folder = Path(self.build_temp) / ("native" + os.environ.get("TGE_SANITIZE", "").replace(",", "_"))
+        jobs: list[tuple[str, str, list[str]]] = []
+        for source in sorted(Path("csrc/cpu/per_isa").glob("*.cpp")):
+            for name, (width, isa_flags) in sets.items():
+                jobs.append((str(source), str(folder / name), [
+                    *flags, *isa_flags, f"-DTGE_ISA={name}", f"-DTGE_VECTOR_BYTES={width}",
+                    *FLAGS_OF_FILE.get(source.name, [])]))
+        for source in [*sorted(Path("csrc/cpu").glob("*.cpp")), *sorted(Path("csrc/bindings").glob("*.cpp"))]:
+            jobs.append((str(source), str(folder), [*flags, *have]))
+        jobs.sort(key=lambda job: Path(job[0]).stat().st_size, reverse=True)  # the long ones first
+        include = [pybind11.get_include(), sysconfig.get_path("include")]
+
+        def compile_one(job: tuple[str, str, list[str]]) -> list[str]:
+            source, output, arguments = job
+            objects: list[str] = self.compiler.compile([source], output_dir=output, include_dirs=include,
+                                                       extra_postargs=arguments, depends=ext.depends)
+            return objects
+
+        with ThreadPoolExecutor(2) as pool:
+            objects = [path for paths in pool.map(compile_one, jobs) for path in paths]
+        self.compiler.link_shared_object(objects, self.get_ext_fullpath(ext.name), extra_postargs=link_flags,
+                                         build_temp=self.build_temp, target_lang="c++")
+
+
+os.chdir(ROOT)
+headers = [str(path) for path in sorted(Path("csrc").rglob("*.h"))]
+native = Extension(NATIVE, sorted(str(path) for path in Path("csrc").rglob("*.cpp")), depends=headers, language="c++")
+setup(ext_modules=[native, *cython_extensions()], cmdclass={"build_ext": BuildExt})
