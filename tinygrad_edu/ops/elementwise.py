@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..autograd import Operation, Variable, is_grad_enabled
 from ..kernels import K
 from ._common import as_tensor, broadcast_error, floating, promoted, unbroadcast
@@ -462,7 +464,7 @@ def logical(name: str, a: Any, b: Any) -> Any:
     if a._array.dtype.kind == "f":
         raise TypeError(f"{name}: floats have no bits to combine; compare first, as in (x > 0) & (y > 0)")
     operator = {"and": "__and__", "or": "__or__", "xor": "__xor__"}[name]
-    return Variable.wrap(getattr(a._array, operator)(b._array))
+    return Variable.wrap(np.asarray(getattr(a._array, operator)(b._array)))
 
 
 def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
