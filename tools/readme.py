@@ -1,7 +1,7 @@
 """Bring the figures and pictures of README.md up to date: `make readme`. They are measured, never typed.
 
-    python tools/readme.py            train, draw, count
-    python tools/readme.py --sizes    count only
+python tools/readme.py            train, draw, count
+python tools/readme.py --sizes    count only
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ def figures(text: str, name: str) -> str:
 
 def replaced(text: str, name: str, new: str) -> str:
     """The text with other figures between the markers."""
-    return text.replace(
-        f"<!-- figures: {name} -->\n{figures(text, name)}\n", f"<!-- figures: {name} -->\n{new}\n"
-    )
+    return text.replace(f"<!-- figures: {name} -->\n{figures(text, name)}\n", f"<!-- figures: {name} -->\n{new}\n")
 
 
 def sizes_sentence() -> str:

@@ -9,7 +9,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # The readable heart, and what stands on it: sums of folders, with the size that each aims at.
 GOALS = {
-    "the heart (autograd, ops, tensor.py)": (("tinygrad_edu/autograd", "tinygrad_edu/ops", "tinygrad_edu/tensor.py"), 2500),
+    "the heart (autograd, ops, tensor.py)": (
+        ("tinygrad_edu/autograd", "tinygrad_edu/ops", "tinygrad_edu/tensor.py"),
+        2500,
+    ),
     "nn, optim, data, train": (
         ("tinygrad_edu/nn", "tinygrad_edu/optim", "tinygrad_edu/data", "tinygrad_edu/train"),
         3000,

@@ -1,0 +1,155 @@
+"""Splits: made once, seeded, with no row in two parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..random import Generator, default_generator
+from .checks import check_labels
+from .dataset import Dataset, Subset, TensorDataset
+
+
+@dataclass(frozen=True)
+class Split:
+    """Train, dev and test rows of one data set; `train, dev, test = split` unpacks it.
+
+    `duplicates`: how many rows of dev and test stand in train as well, value for value (None: not looked at).
+    """
+
+    train: Subset
+    dev: Subset
+    test: Subset
+    duplicates: int | None
+    how: str
+
+    def __iter__(self) -> Iterator[Subset]:
+        return iter((self.train, self.dev, self.test))
+
+    def __str__(self) -> str:
+        text = f"{len(self.train)} train, {len(self.dev)} dev, {len(self.test)} test rows ({self.how})"
+        if self.duplicates:
+            text += f"; {self.duplicates} dev or test rows are copies of training rows"
+        return text
+
+
+def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset]:
+    """Split at random into parts of the given lengths: whole numbers that add up to len(dataset), or fractions to 1.
+
+    As in PyTorch, what rounding leaves over goes to the first parts, one row each. Raises ValueError otherwise.
+    """
+    size = len(dataset)
+    if all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in lengths) and sum(lengths) == size:
+        counts = [int(n) for n in lengths]
+    elif all(0 <= n <= 1 for n in lengths) and math.isclose(sum(lengths), 1.0):
+        counts = [math.floor(size * n) for n in lengths]
+        for i in range(size - sum(counts)):
+            counts[i % len(counts)] += 1
+    else:
+        raise ValueError(
+            f"random_split: lengths {list(lengths)} add up to {sum(lengths)}; "
+            f"give whole numbers that add up to {size}, or fractions that add up to 1"
+        )
+    if min(counts) < 0:
+        raise ValueError(f"random_split: lengths {list(lengths)} must not be negative")
+    order = (generator if generator is not None else default_generator).permutation(size)
+    ends = np.cumsum(counts)
+    return [Subset(dataset, order[end - n : end]) for n, end in zip(counts, ends, strict=True)]
+
+
+def train_dev_test_split(
+    data: Any,
+    *,
+    dev: float = 0.2,
+    test: float = 0.2,
+    seed: int = 0,
+    stratify: bool | str = "auto",
+    order: str = "random",
+) -> Split:
+    """Split once into train, dev and test.
+
+    `data`: a data set or `(X, y)`. `dev`, `test`: a fraction of the rows (float) or a count (int); train gets the rest.
+    `stratify`: each class in the same proportion everywhere; "auto" does so where the last tensor holds integer labels.
+    `order`: "random", or "block" for contiguous blocks in file order (train first), for data whose neighbours belong
+    together. Raises ValueError for sizes that leave no training rows and classes too small to be in every part.
+    """
+    dataset = data if isinstance(data, Dataset) or not isinstance(data, tuple | list) else TensorDataset(*data)
+    size = len(dataset)
+    if size == 0:
+        raise ValueError("train_dev_test_split: the data set is empty")
+    n_dev, n_test = _count("dev", dev, size), _count("test", test, size)
+    if n_dev + n_test >= size:
+        raise ValueError(
+            f"train_dev_test_split: dev ({n_dev}) and test ({n_test}) leave no training rows of {size}; "
+            f"make them smaller"
+        )
+    if order not in ("random", "block"):
+        raise ValueError(f'train_dev_test_split: order is {order!r}; it can be "random" or "block"')
+    labels = _labels(dataset, stratify) if order == "random" else None
+    if order == "block":
+        rows, how = np.arange(size)[::-1], "contiguous blocks"
+    elif labels is None:
+        rows, how = Generator(seed).permutation(size), f"random, seed {seed}"
+    else:
+        rows = _interleaved(labels, seed, parts=1 + (n_dev > 0) + (n_test > 0))
+        how = f"random, stratified, seed {seed}"
+    # Sorted: the order of training rows is the loader's business, and a reader finds the rows in the file.
+    parts = [np.sort(p) for p in (rows[n_dev + n_test :], rows[n_test : n_dev + n_test], rows[:n_test])]
+    subsets = [Subset(dataset, part) for part in parts]
+    return Split(subsets[0], subsets[1], subsets[2], _duplicates(dataset, parts), how)
+
+
+def _count(name: str, wanted: float, size: int) -> int:
+    """A fraction or a count as a count."""
+    whole = isinstance(wanted, int | np.integer) and not isinstance(wanted, bool)
+    if not whole and not (isinstance(wanted, float) and 0 <= wanted < 1):
+        raise ValueError(f"train_dev_test_split: {name}={wanted!r}; give a fraction from 0 to 1 (0.2) or a count (200)")
+    if wanted < 0:
+        raise ValueError(f"train_dev_test_split: {name}={wanted} must not be negative")
+    return int(wanted) if whole else round(wanted * size)
+
+
+def _labels(dataset: Any, stratify: bool | str) -> np.ndarray | None:
+    """The labels to stratify by, or None."""
+    if stratify is False:
+        return None
+    tensors = getattr(dataset, "tensors", ())
+    usable = len(tensors) > 1 and tensors[-1]._array.ndim == 1 and tensors[-1]._array.dtype.kind in "iu"
+    if not usable and stratify == "auto":
+        return None
+    if not tensors:
+        raise ValueError("train_dev_test_split: only a TensorDataset(X, y) can be stratified; pass stratify=False")
+    check_labels(tensors[-1])
+    return np.asarray(tensors[-1]._array)
+
+
+def _interleaved(labels: np.ndarray, seed: int, parts: int) -> np.ndarray:
+    """A random order of which every beginning holds each class in proportion, to within one row.
+
+    Row k of the n rows of a class (in random order) gets the key (k + ½)/n; rows are sorted by key.
+    """
+    shuffled: np.ndarray = Generator(seed).permutation(len(labels))
+    key = np.empty(len(labels))
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels[shuffled] == label)
+        if len(places) < parts:
+            raise ValueError(
+                f"train_dev_test_split: class {label} has {len(places)} row(s), too few to be in {parts} parts; "
+                f"drop the class, or pass stratify=False"
+            )
+        key[places] = (np.arange(len(places)) + 0.5) / len(places)
+    return shuffled[np.argsort(key, kind="stable")]
+
+
+def _duplicates(dataset: Any, parts: list[np.ndarray]) -> int | None:
+    """How many rows of the other parts are, byte for byte in X, rows of the first."""
+    if not isinstance(dataset, TensorDataset):
+        return None
+    array = dataset.tensors[0]._array
+    rows = [array[i].tobytes() for i in range(len(array))]
+    known = {rows[i] for i in parts[0]}
+    return sum(rows[i] in known for part in parts[1:] for i in part)
