@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,23 +18,43 @@ class _Indexed(Module):
     def __iter__(self) -> Iterator[Any]:
         return iter(list(self._modules.values()))
 
-    def _name(self, index: int) -> str:
-        names = list(self._modules)
+    def _name(self, index: Any) -> str:
+        names, index = list(self._modules), operator.index(index)
         if not -len(names) <= index < len(names):
             raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(names)} modules")
         return names[index]
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return type(self)(*self._arguments(list(self._modules.values())[index]))
+            return type(self)(self._selected(list(self._modules.items())[index]))  # type: ignore[call-arg]
         return self._modules[self._name(index)]
 
     def __setitem__(self, index: int, module: Module) -> None:
         setattr(self, self._name(index), module)
 
+    def __delitem__(self, index: int | slice) -> None:
+        names = list(self._modules)[index] if isinstance(index, slice) else [self._name(index)]
+        self._renumber([(name, module) for name, module in self._modules.items() if name not in names])
+
+    def _renumber(self, items: list[tuple[str, Any]]) -> None:
+        """Hold these modules; those named by their position are renamed to the new one."""
+        named = {name if not name.isdecimal() else str(i): module for i, (name, module) in enumerate(items)}
+        self._modules.clear()
+        self._modules.update(named)
+
     @staticmethod
-    def _arguments(modules: list[Any]) -> list[Any]:
-        return modules
+    def _selected(items: list[tuple[str, Any]]) -> Any:
+        """What the constructor takes to make a container of these modules."""
+        return dict(items)
+
+    def insert(self, index: int, module: Module) -> Any:
+        """Put a module before position `index`; those after it move up."""
+        if not isinstance(module, Module):
+            raise TypeError(f"insert: expected a Module, got {type(module).__name__}")
+        items = list(self._modules.items())
+        items.insert(index, ("0", module))
+        self._renumber(items)
+        return self
 
     def append(self, module: Module) -> Any:
         """Add a module at the end."""
@@ -73,8 +94,19 @@ class ModuleList(_Indexed):
         self.extend(modules)
 
     @staticmethod
-    def _arguments(modules: list[Any]) -> list[Any]:
-        return [modules]
+    def _selected(items: list[tuple[str, Any]]) -> Any:
+        return [module for _, module in items]
+
+    def __repr__(self) -> str:
+        if not self._modules:
+            return "ModuleList()"
+        lines, texts, start = [], [repr(module).replace("\n", "\n  ") for module in self], 0
+        for i, text in enumerate(texts, 1):  # runs of equal modules are printed once, as PyTorch does
+            if i == len(texts) or texts[i] != text:
+                name, times = (f"{start}-{i - 1}", f"{i - start} x ") if i - start > 1 else (str(start), "")
+                lines.append(f"  ({name}): {times}{text}")
+                start = i
+        return "\n".join(["ModuleList(", *lines, ")"])
 
 
 class ModuleDict(Module):
@@ -102,6 +134,19 @@ class ModuleDict(Module):
 
     def __contains__(self, name: object) -> bool:
         return name in self._modules
+
+    def update(self, modules: Mapping[str, Module]) -> None:
+        """Add or replace modules."""
+        for name, module in modules.items():
+            self[name] = module
+
+    def pop(self, name: str) -> Any:
+        """Take a module out and return it."""
+        return self._modules.pop(name)
+
+    def clear(self) -> None:
+        """Take all modules out."""
+        self._modules.clear()
 
     def keys(self) -> Any:
         """The names."""

@@ -6,7 +6,9 @@ import math
 from typing import Any
 
 from .. import ops
-from ..ops import check_reduction, check_same_shape, cross_entropy, linear, mse_loss
+from ..autograd import Function
+from ..ops import check_reduction, cross_entropy, mse_loss
+from ..tensor import Tensor
 
 __all__ = [
     "binary_cross_entropy",
@@ -32,12 +34,56 @@ __all__ = [
     "tanh",
 ]
 
-elu, gelu, leaky_relu, relu = ops.elu, ops.gelu, ops.leaky_relu, ops.relu
-sigmoid, silu, softplus, tanh = ops.sigmoid, ops.silu, ops.softplus, ops.tanh
+# `inplace` is PyTorch's: taken, and of no effect, since every result has memory of its own here.
 
 
-def dropout(input: Any, p: float = 0.5, training: bool = True, generator: Any = None) -> Any:
-    """In training, zero entries with probability p and scale the others by 1/(1 − p)."""
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """input·weightᵀ + bias: input (…, in), weight (out, in), bias (out,)."""
+    return ops.linear(input, weight, bias)
+
+
+def relu(input: Any, inplace: bool = False) -> Any:
+    """max(x, 0); NaN stays NaN."""
+    return ops.relu(input)
+
+
+def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+    """x where x > 0, else negative_slope·x."""
+    return ops.leaky_relu(input, negative_slope)
+
+
+def sigmoid(input: Any) -> Any:
+    """1/(1 + e⁻ˣ)."""
+    return ops.sigmoid(input)
+
+
+def tanh(input: Any) -> Any:
+    """Hyperbolic tangent."""
+    return ops.tanh(input)
+
+
+def gelu(input: Any, approximate: str = "none") -> Any:
+    """x·Φ(x); `approximate` "none" or "tanh". Hendrycks & Gimpel 2016."""
+    return ops.gelu(input, approximate)
+
+
+def silu(input: Any, inplace: bool = False) -> Any:
+    """x·sigmoid(x)."""
+    return ops.silu(input)
+
+
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """ln(1 + e^{beta·x})/beta; x itself where beta·x > threshold."""
+    return ops.softplus(input, beta, threshold)
+
+
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """x where x > 0, else alpha·(eˣ − 1). Clevert et al. 2015."""
+    return ops.elu(input, alpha)
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Any = None) -> Any:
+    """In training, zero entries with probability p and scale the others by 1/(1 − p). Srivastava et al. 2014."""
     return ops.dropout(input, p, training, generator)
 
 
@@ -64,6 +110,29 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     return (tensor.unsqueeze(-1) == numbers).long()
 
 
+def check_pair(input: Any, target: Any, operation: str) -> None:
+    """TypeError unless both are tensors, ShapeError unless they have one shape: broadcasting here is a bug."""
+    if not isinstance(input, Tensor) or not isinstance(target, Tensor):
+        raise TypeError(
+            f"{operation}: expected two tensors, got {type(input).__name__} and {type(target).__name__}; "
+            f"make them tensors with tg.tensor(…)"
+        )
+    ops.check_same_shape(input, target, operation)
+
+
+def weighted(losses: Any, weight: Any, operation: str) -> Any:
+    """losses · weight; a weight that would make the losses larger is refused."""
+    if weight is None:
+        return losses
+    result = losses * weight
+    if result.shape != losses.shape:
+        raise ops.ShapeError(
+            f"{operation}: weight of shape {tuple(weight.shape)} does not fit losses of shape {tuple(losses.shape)}; "
+            f"give one number for each entry, or a shape that broadcasts to it"
+        )
+    return result
+
+
 def reduce(losses: Any, reduction: str, operation: str) -> Any:
     """Mean, sum, or each."""
     check_reduction(reduction, operation)
@@ -74,62 +143,107 @@ def reduce(losses: Any, reduction: str, operation: str) -> Any:
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """|input − target|; shapes must be equal."""
-    check_same_shape(input, target, "l1_loss")
+    check_pair(input, target, "l1_loss")
     return reduce((input - target).abs(), reduction, "l1_loss")
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
     """d²/2 for |d| < delta, else delta·(|d| − delta/2), d = input − target. Huber 1964."""
-    check_same_shape(input, target, "huber_loss")
+    check_pair(input, target, "huber_loss")
     if not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta}; it must be positive")
+    return reduce(_huber(input, target, delta), reduction, "huber_loss")
+
+
+def _huber(input: Any, target: Any, delta: float) -> Any:
     distance = (input - target).abs()
-    losses = ops.where(distance < delta, distance * distance * 0.5, (distance - 0.5 * delta) * delta)
-    return reduce(losses, reduction, "huber_loss")
+    inside = distance < delta
+    near = ops.where(inside, distance, 0.0)  # what is far away is not squared: its inf would reach the gradient
+    return ops.where(inside, near * near * 0.5, (distance - 0.5 * delta) * delta)
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
     """d²/(2·beta) for |d| < beta, else |d| − beta/2, d = input − target; beta 0 is l1_loss."""
-    if beta < 0:
+    check_pair(input, target, "smooth_l1_loss")
+    if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta is {beta}; it must not be negative")
     if beta == 0:
         return l1_loss(input, target, reduction)
-    return huber_loss(input, target, reduction, beta) / beta
+    return reduce(_huber(input, target, beta) / beta, reduction, "smooth_l1_loss")
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
-    """−input[target] for log-probabilities (N, C) and class numbers (N,); "mean" divides by the summed weights."""
+    """−weight[target]·input[target] for log-probabilities; "mean" divides by the summed weights of the targets.
+
+    `input` (N, C), (C,) or (N, C, d₁, …); `target` the same without C: integers in [0, C), or `ignore_index`.
+    """
     check_reduction(reduction, "nll_loss")
-    if input.ndim != 2 or tuple(target.shape) != tuple(input.shape[:1]):
+    dim = 1 if input.ndim > 1 else 0
+    expected = (*input.shape[:dim], *input.shape[dim + 1 :])
+    if input.ndim == 0 or tuple(target.shape) != expected:
         raise ops.ShapeError(
-            f"nll_loss: log-probabilities (N, C) and targets (N,) are needed, got {tuple(input.shape)} and "
-            f"{tuple(target.shape)}"
+            f"nll_loss: log-probabilities of shape {tuple(input.shape)} need targets of shape {expected}, "
+            f"got {tuple(target.shape)}; classes are dimension {dim} of the input"
         )
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"nll_loss: targets are class numbers, got {target.dtype}; convert: target.long()")
+    classes = input.shape[dim]
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise ops.ShapeError(f"nll_loss: {classes} classes need a weight {(classes,)}, not {tuple(weight.shape)}")
     counts = target != ignore_index
-    labels = ops.where(counts, target, 0)
-    if target.numel() and (labels.min().item() < 0 or labels.max().item() >= input.shape[1]):
-        raise IndexError(f"nll_loss: targets must lie in [0, {input.shape[1] - 1}]")
-    picked = input.gather(1, labels.unsqueeze(1)).squeeze(1)
+    labels = ops.where(counts, target.long(), 0)
+    if labels.numel() and (labels.min().item() < 0 or labels.max().item() >= classes):
+        raise IndexError(f"nll_loss: targets must lie in [0, {classes - 1}], they reach from {labels.min().item()} "
+                         f"to {labels.max().item()}")  # fmt: skip
+    picked = input.gather(dim, labels.unsqueeze(dim)).squeeze(dim)
     scale = counts.to(input.dtype) if weight is None else weight[labels] * counts.to(input.dtype)
     losses = ops.where(counts, -picked * scale, 0.0)
     return losses.sum() / scale.sum() if reduction == "mean" else reduce(losses, reduction, "nll_loss")
 
 
+class BinaryCrossEntropy(Function):
+    """−t·ln p − (1 − t)·ln(1 − p), logarithms ≥ −100;  dp = g·(p − t)/(p·(1 − p)), dt = g·(ln(1 − p) − ln p).
+
+    The bounds (PyTorch's) keep a certain and wrong prediction from giving inf, and 0 · inf from giving NaN.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, p: Any, t: Any) -> Any:
+        ctx.save_for_backward(p, t)
+        hit, miss = BinaryCrossEntropy.logarithms(p)
+        return -(t * hit + (1 - t) * miss)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        p, t = ctx.saved_tensors
+        dp = g * (p - t) / (p * (1 - p)).clamp(min=1e-12)
+        if not ctx.needs_input_grad[1]:
+            return dp, None
+        hit, miss = BinaryCrossEntropy.logarithms(p)
+        return dp, g * (miss - hit)
+
+    @staticmethod
+    def logarithms(p: Any) -> Any:
+        """ln p and ln(1 − p), each at least −100."""
+        return p.log().clamp(min=-100), (-p).log1p().clamp(min=-100)
+
+
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
-    """−t·ln p − (1 − t)·ln(1 − p) for probabilities p, each logarithm at least −100 so that 0 · inf is 0."""
-    check_same_shape(input, target, "binary_cross_entropy")
+    """−t·ln p − (1 − t)·ln(1 − p) for probabilities p and targets t of one shape; see `BinaryCrossEntropy`."""
+    check_pair(input, target, "binary_cross_entropy")
     if input.numel() and not (input.min().item() >= 0 and input.max().item() <= 1):
         raise ValueError("binary_cross_entropy: input holds numbers outside [0, 1]; for logits use …_with_logits")
-    losses = -(target * input.log().clamp(min=-100) + (1 - target) * (1 - input).log().clamp(min=-100))
-    return reduce(losses if weight is None else losses * weight, reduction, "binary_cross_entropy")
+    losses = BinaryCrossEntropy.apply(input, target.to(input.dtype))
+    return reduce(weighted(losses, weight, "binary_cross_entropy"), reduction, "binary_cross_entropy")
 
 
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
-    """`binary_cross_entropy` of sigmoid(input), computed without overflow: softplus(x) − t·x."""
-    check_same_shape(input, target, "binary_cross_entropy_with_logits")
-    # ln(1 + e⁻ˣ) = softplus(−x); beyond the threshold they agree to the last digit anyway.
-    positive = ops.softplus(-input, threshold=math.inf)
-    losses = (1 - target) * (input + positive) + (target if pos_weight is None else target * pos_weight) * positive
-    return reduce(losses if weight is None else losses * weight, reduction, "binary_cross_entropy_with_logits")
+    """`binary_cross_entropy` of sigmoid(input) without overflow; `pos_weight` scales the terms of positive targets."""
+    operation = "binary_cross_entropy_with_logits"
+    check_pair(input, target, operation)
+    # −ln sigmoid(x) = softplus(−x) and −ln(1 − sigmoid(x)) = softplus(x): no digits are lost at either end.
+    positive = weighted(target * ops.softplus(-input, threshold=math.inf), pos_weight, operation)
+    losses = positive + (1 - target) * ops.softplus(input, threshold=math.inf)
+    return reduce(weighted(losses, weight, operation), reduction, operation)

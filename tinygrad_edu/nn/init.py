@@ -15,6 +15,8 @@ from ..random import Generator, default_generator
 
 
 def _fill(tensor: Any, values: Any) -> Any:
+    if tensor.dtype.kind != "f":
+        raise TypeError(f"init: a tensor of {tensor.dtype} cannot hold random or real numbers; use a float dtype")
     K.copy(np.asarray(values, tensor.dtype), out=tensor._array)
     tensor._bump()
     return tensor
@@ -54,7 +56,7 @@ def eye_(tensor: Any) -> Any:
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance of a signal through a nonlinearity."""
-    if nonlinearity in ("linear", "sigmoid", *[f"conv{n}d" for n in (1, 2, 3)]):
+    if nonlinearity in ("linear", "sigmoid", *[f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)]):
         return 1.0
     gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
     if nonlinearity == "leaky_relu":
@@ -74,19 +76,19 @@ def fans(tensor: Any) -> tuple[int, int]:
 
 def xavier_uniform_(tensor: Any, gain: float = 1.0, generator: Generator | None = None) -> Any:
     """Uniform in ±gain·√(6/(in + out))."""
-    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    bound = gain * math.sqrt(6 / max(sum(fans(tensor)), 1))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Any, gain: float = 1.0, generator: Generator | None = None) -> Any:
     """Normal with standard deviation gain·√(2/(in + out))."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / max(sum(fans(tensor)), 1)), generator)
 
 
 def _kaiming_std(tensor: Any, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f'kaiming: mode is {mode!r}; it can be "fan_in" or "fan_out"')
-    return calculate_gain(nonlinearity, a) / math.sqrt(fans(tensor)[mode == "fan_out"])
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(fans(tensor)[mode == "fan_out"], 1))
 
 
 def kaiming_uniform_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",

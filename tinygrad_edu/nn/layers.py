@@ -49,7 +49,10 @@ class Linear(Module):
 
     def forward(self, input: Any) -> Any:
         """(…, in_features) → (…, out_features)."""
-        return ops.linear(input, self.weight, self.bias)
+        try:
+            return ops.linear(input, self.weight, self.bias)
+        except ops.ShapeError as error:
+            raise ops.ShapeError(f"{self!r}: {error}") from None
 
     def extra_repr(self) -> str:
         """Sizes, as PyTorch prints them."""
@@ -91,22 +94,34 @@ class Unflatten(Module):
 class Dropout(Module):
     """In training, zero entries with probability p and scale the rest by 1/(1 − p). Srivastava et al. 2014."""
 
-    def __init__(self, p: float = 0.5, generator: Any = None) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, generator: Any = None) -> None:
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p is {p}; a probability lies in [0, 1]")
-        self.p, self.generator = p, generator
+        self.p, self.inplace, self.generator = p, inplace, generator
 
     def forward(self, input: Any) -> Any:
         """Any shape; the input itself in evaluation mode."""
-        return F.dropout(input, self.p, self.training, self.generator)
+        return F.dropout(input, self.p, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
         """The probability."""
-        return f"p={self.p}"
+        return f"p={self.p}, inplace={self.inplace}"
 
 
-class ReLU(Module):
+class _Activation(Module):
+    """Takes PyTorch's `inplace`, and computes into new memory either way: the result is the same."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        """Whether it was asked to work in place."""
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLU(_Activation):
     """max(x, 0)."""
 
     def forward(self, input: Any) -> Any:
@@ -130,7 +145,7 @@ class Tanh(Module):
         return ops.tanh(input)
 
 
-class SiLU(Module):
+class SiLU(_Activation):
     """x·sigmoid(x)."""
 
     def forward(self, input: Any) -> Any:
@@ -138,11 +153,11 @@ class SiLU(Module):
         return ops.silu(input)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(_Activation):
     """x where x > 0, else negative_slope·x."""
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        super().__init__()
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__(inplace)
         self.negative_slope = negative_slope
 
     def forward(self, input: Any) -> Any:
@@ -151,7 +166,7 @@ class LeakyReLU(Module):
 
     def extra_repr(self) -> str:
         """The slope."""
-        return f"negative_slope={self.negative_slope}"
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
 class GELU(Module):
@@ -186,11 +201,11 @@ class Softplus(Module):
         return f"beta={self.beta}, threshold={self.threshold}"
 
 
-class ELU(Module):
+class ELU(_Activation):
     """x where x > 0, else alpha·(eˣ − 1)."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
         self.alpha = alpha
 
     def forward(self, input: Any) -> Any:
@@ -199,7 +214,7 @@ class ELU(Module):
 
     def extra_repr(self) -> str:
         """The constant."""
-        return f"alpha={self.alpha}"
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
 class Softmax(Module):

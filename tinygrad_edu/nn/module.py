@@ -83,6 +83,8 @@ class Module:
         for other in (*kinds, self.__dict__):
             if other is not home:
                 other.pop(name, None)
+        if home is not self._buffers:
+            self._transient.discard(name)
         home[name] = value
 
     def __getattr__(self, name: str) -> Any:
@@ -107,31 +109,31 @@ class Module:
         """Add a parameter under `name`; None reserves the name (a layer without bias)."""
         if parameter is not None and not isinstance(parameter, Parameter):
             raise TypeError(f"register_parameter: {name} is a {type(parameter).__name__}; wrap it: nn.Parameter(…)")
-        self._check_name(name)
+        self._check_name(name, self._parameters)
         self._parameters[name] = parameter
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """Add a tensor that belongs to the state but is not trained; `persistent=False` keeps it out of state_dict."""
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"register_buffer: {name} is a {type(tensor).__name__}, not a tensor")
-        self._check_name(name)
+        self._check_name(name, self._buffers)
         self._buffers[name] = tensor
-        if not persistent:
-            self._transient.add(name)
+        (self._transient.discard if persistent else self._transient.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under `name`."""
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"add_module: {name} is a {type(module).__name__}, not a Module")
-        self._check_name(name)
+        self._check_name(name, self._modules)
         self._modules[name] = module
 
     register_module = add_module
 
-    def _check_name(self, name: str) -> None:
+    def _check_name(self, name: str, home: dict[str, Any]) -> None:
         if not isinstance(name, str) or not name or "." in name:
             raise KeyError(f"{type(self).__name__}: {name!r} cannot be a name: names are not empty and have no dot")
-        if hasattr(self, name) and not any(name in d for d in (self._parameters, self._buffers, self._modules)):
+        taken = name in self.__dict__ or hasattr(type(self), name)
+        if taken or any(name in kind for kind in (self._parameters, self._buffers, self._modules) if kind is not home):
             raise KeyError(f"{type(self).__name__} has an attribute {name!r} already; choose another name")
 
     # -- looking around --------------------------------------------------------------------------------------
@@ -230,7 +232,7 @@ class Module:
             if isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda"):
                 device = a
             else:
-                dtype = a
+                dtype = a.dtype if isinstance(a, Tensor) else a
         check_device(device)
         if dtype is None:
             return self
@@ -240,7 +242,12 @@ class Module:
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype.kind == "f" and tensor.dtype != wanted:
                 tensor.data = tensor.detach().to(wanted)
+                tensor._bump()  # a graph recorded before must not go on with the new memory
                 tensor.grad = None if tensor.grad is None else tensor.grad.detach().to(wanted)
+        return self
+
+    def cpu(self) -> Any:
+        """The module itself: there is only the CPU."""
         return self
 
     def float(self) -> Any:
@@ -272,6 +279,8 @@ class Module:
         Everything is checked first: all missing, unexpected and mis-shaped names are reported in one error, and then
         nothing has been changed. `strict=False` lets names be missing or unexpected, and returns them.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict: expected a dictionary of tensors, got {type(state_dict).__name__}")
         own = self.state_dict()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
@@ -285,6 +294,12 @@ class Module:
             for name, array in arrays.items()
             if tuple(array.shape) != own[name].shape
         ]
+        problems += [
+            f"{name}: {array.dtype} are not numbers that fit {own[name].dtype}"
+            for name, array in arrays.items()
+            if array.dtype.kind not in "biuf"
+        ]
+        problems += [f"{name}: its memory is read-only" for name in arrays if not own[name]._array.flags.writeable]
         if strict:
             problems += [f"missing: {name}" for name in missing] + [f"unexpected: {name}" for name in unexpected]
         if problems:

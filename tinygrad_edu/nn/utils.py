@@ -26,7 +26,8 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0,
     chosen = _with_gradients(parameters)
     if not chosen:
         return Tensor(0.0)
-    total = stack([p.grad.norm(norm_type) for p in chosen]).norm(norm_type)
+    norms = stack([p.grad.double().norm(norm_type) for p in chosen])  # in float64 the squares of floats are finite
+    total = norms.norm(norm_type).to(chosen[0].grad.dtype)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(f"clip_grad_norm_: the gradients' norm is {total.item()}; look for the step it appeared in")
     factor = min(max_norm / (total.item() + 1e-6), 1.0)
