@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -33,8 +34,10 @@ class Optimizer:
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError("Optimizer: params is one tensor; pass a list of them, such as model.parameters()")
+        if isinstance(params, set | frozenset):
+            raise TypeError("Optimizer: params is a set, which has no fixed order; pass a list")
         self.defaults = defaults
-        self.state: dict[Any, dict[str, Any]] = {}  # by parameter: its own buffers
+        self.state: dict[Any, dict[str, Any]] = defaultdict(dict)  # by parameter: its own buffers
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
@@ -44,7 +47,13 @@ class Optimizer:
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add parameters with hyperparameters of their own."""
+        if not isinstance(group, dict) or "params" not in group:
+            raise TypeError(
+                'Optimizer: a parameter group is a dictionary with "params", such as {"params": […], "lr": …}'
+            )
         chosen = group["params"]
+        if isinstance(chosen, set | frozenset):
+            raise TypeError("Optimizer: params is a set, which has no fixed order; pass a list")
         chosen = [chosen] if isinstance(chosen, Tensor) else list(chosen)
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for i, p in enumerate(chosen):
@@ -52,6 +61,8 @@ class Optimizer:
                 raise TypeError(f"Optimizer: parameter {i} is a {type(p).__name__}, not a tensor")
             if not p.is_leaf:
                 raise ValueError(f"Optimizer: parameter {i} of shape {p.shape} was computed; only leaves are optimised")
+            if p.dtype.kind != "f":
+                raise TypeError(f"Optimizer: parameter {i} of shape {p.shape} is {p.dtype}; only floats are optimised")
             if id(p) in known:
                 raise ValueError(f"Optimizer: parameter {i} of shape {p.shape} appears twice")
             known.add(id(p))
@@ -84,8 +95,8 @@ class Optimizer:
                 for p in chosen:
                     if p.grad.dtype != p.dtype:
                         raise TypeError(f"step: a parameter is {p.dtype}, its gradient {p.grad.dtype}; they must agree")
-                if chosen:
-                    self._update(group, chosen)
+                for dtype in {p.dtype: None for p in chosen}:  # nearly always one: a kernel call takes one dtype
+                    self._update(group, [p for p in chosen if p.dtype == dtype])
                 for p in chosen:
                     p._bump()
         return loss
@@ -113,24 +124,36 @@ class Optimizer:
         sizes, theirs = [len(g["params"]) for g in self.param_groups], [len(g["params"]) for g in groups]
         if sizes != theirs:
             raise ValueError(f"load_state_dict: the state has groups of {theirs} parameters, this optimiser {sizes}")
-        parameters = {
-            number: p
+        parameters: dict[int, Any] = {
+            int(number): p
             for g, own in zip(groups, self.param_groups, strict=True)
             for number, p in zip(g["params"], own["params"], strict=True)
         }
-        loaded: dict[Any, dict[str, Any]] = {}
+        loaded: dict[Any, dict[str, Any]] = defaultdict(dict)
         for number, buffers in state_dict["state"].items():
+            if int(number) not in parameters:
+                raise ValueError(f"load_state_dict: there is state for parameter {number}, but no group has it")
             p = parameters[int(number)]
-            loaded[p] = {}
             for name, value in buffers.items():
-                if isinstance(value, Tensor) and value.ndim and value.shape != p.shape:
-                    raise ValueError(
-                        f"load_state_dict: {name} of parameter {number} has shape {value.shape}, not {p.shape}"
-                    )
-                loaded[p][name] = value.detach().clone() if isinstance(value, Tensor) else copy.copy(value)
+                if name == "step":
+                    loaded[p][name] = int(value)
+                elif isinstance(value, Tensor | np.ndarray):
+                    if tuple(value.shape) != p.shape:
+                        raise ValueError(
+                            f"load_state_dict: {name} of parameter {number} has shape {value.shape}, not {p.shape}"
+                        )
+                    loaded[p][name] = Tensor(value, p.dtype)  # a copy, in the dtype that the update works in
+                else:
+                    loaded[p][name] = copy.deepcopy(value)
+        merged = [
+            {**own, **copy.deepcopy({k: v for k, v in g.items() if k != "params"})}
+            for own, g in zip(self.param_groups, groups, strict=True)
+        ]
+        for group in merged:
+            self._check(group)
         self.state = loaded
-        for own, g in zip(self.param_groups, groups, strict=True):
-            own.update({k: v for k, v in g.items() if k != "params"})
+        for own, group in zip(self.param_groups, merged, strict=True):
+            own.update(group)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -143,11 +166,13 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum (Polyak 1964; Nesterov 1983) and weight decay.
 
-    m ← momentum·m + (1 − dampening)·g, p ← p − lr·m. Without momentum p ← p − lr·g.
+    m ← momentum·m + (1 − dampening)·g, p ← p − lr·m. Without momentum p ← p − lr·g. `foreach` and `fused` are taken
+    for the sake of programs written for PyTorch; every step here is one kernel call over all parameters.
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
-                 weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False) -> None:  # fmt: skip
+                 weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False,
+                 foreach: bool | None = None, fused: bool | None = None) -> None:  # fmt: skip
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
                                   "nesterov": nesterov, "maximize": maximize})  # fmt: skip
 
@@ -175,12 +200,14 @@ class Adam(Optimizer):
     """Adam: steps scaled by running means of the gradient and of its square. Kingma & Ba 2015.
 
     `weight_decay` is added to the gradient; `amsgrad` uses the largest second moment so far (Reddi et al. 2018).
+    `foreach` and `fused` change nothing, as in `SGD`.
     """
 
     decoupled = False
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False) -> None:  # fmt: skip
+                 weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,
+                 foreach: bool | None = None, fused: bool | None = None) -> None:  # fmt: skip
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
                                   "amsgrad": amsgrad, "maximize": maximize})  # fmt: skip
 
@@ -220,5 +247,6 @@ class AdamW(Adam):
     decoupled = True
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False) -> None:  # fmt: skip
+                 weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
+                 foreach: bool | None = None, fused: bool | None = None) -> None:  # fmt: skip
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
