@@ -13,14 +13,21 @@ namespace {
 constexpr int flag_contiguous = 0x0001, flag_aligned = 0x0100, flag_writable = 0x0400;
 constexpr std::size_t pooled_from = 16384;  // bytes; NumPy and the C library serve smaller arrays well
 
+bool is_numpy_scalar(PyObject* object) {
+    static PyObject* const generic = py::object(py::module_::import("numpy").attr("generic")).release().ptr();
+    return object && PyObject_IsInstance(object, generic) == 1;
+}
+
 void free_capsule(PyObject* capsule) { pool_free(PyCapsule_GetPointer(capsule, nullptr)); }
 
 }  // namespace
 
 View view(PyObject* object, const char* kernel, const char* argument) {
-    if (!object || !py::detail::npy_api::get().PyArray_Check_(object))
+    if (!object || !py::detail::npy_api::get().PyArray_Check_(object)) {
+        if (is_numpy_scalar(object)) throw NumpyScalar();
         throw py::type_error(std::string(kernel) + ": " + argument + " must be a numpy.ndarray, not " +
                              (object ? Py_TYPE(object)->tp_name : "nothing"));
+    }
     const auto* array = py::detail::array_proxy(object);
     const auto* descr = py::detail::array_descriptor1_proxy(array->descr);
     View v;

@@ -41,7 +41,9 @@ struct View {
     bool is_int64() const { return usable && item_size == 8 && (type_num == type_long || type_num == type_longlong); }
 };
 
-// TypeError, naming kernel and argument, if `object` is not an ndarray.
+// Thrown by view() for a NumPy scalar, such as arithmetic on 0-d arrays gives: the reference serves those.
+struct NumpyScalar {};
+// TypeError, naming kernel and argument, if `object` is neither an ndarray nor a NumPy scalar.
 View view(PyObject* object, const char* kernel, const char* argument);
 bool same_shape(const View& a, const View& b);
 std::string shape_text(const View& v);

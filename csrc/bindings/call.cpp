@@ -114,7 +114,12 @@ PyObject* enter(PyObject* self, PyObject* const* arguments, Py_ssize_t given, Py
     try {
         Call call{*kernel, {}, {}};
         bind(call, arguments, static_cast<std::size_t>(given), keywords);
-        py::object result = kernel->run(call);
+        py::object result;
+        try {
+            result = kernel->run(call);
+        } catch (const NumpyScalar&) {
+            call.declined = "a NumPy scalar";
+        }
         if (result) {
             ++kernel->served;
             return result.release().ptr();

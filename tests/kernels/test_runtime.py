@@ -1,0 +1,215 @@
+"""Random numbers, optimisers, threads, memory, forks, and arguments that make no sense."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from tinygrad_edu.kernels import reference
+
+from .conftest import native
+from .layouts import LAYOUTS, assert_close, laid_out
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 17, 4096, 100_001])
+def test_random_numbers(n, isa):
+    for seed, stream, offset in [(0, 0, 0), (2**64 - 1, 2**32 - 1, 2**33), (123456789012345, 3, 2**32 - 5)]:
+        np.testing.assert_array_equal(native.philox(n, seed, stream, offset), reference.philox(n, seed, stream, offset))
+        for dtype in (np.float32, np.float64):
+            rest = (dtype, seed, stream, offset)
+            np.testing.assert_array_equal(native.uniform((n,), -0.3, 0.7, *rest),
+                                          reference.uniform((n,), -0.3, 0.7, *rest))
+            assert_close(native.normal((n,), 0.5, 2.0, *rest), reference.normal((n,), 0.5, 2.0, np.float64, *rest[1:]),
+                         16, 2)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_dropout(layout, isa, rng):
+    for dtype in (np.float32, np.float64):
+        for shape in [(), (0,), (17,), (65, 3), (2, 3, 19), (100, 100)]:
+            x = laid_out(np.asarray(rng.normal(size=shape), dtype), layout)
+            for p in (0.0, 0.3, 1.0):
+                np.testing.assert_array_equal(native.dropout(x, p, 1, 2, 3), reference.dropout(x, p, 1, 2, 3))
+                same = x.copy()
+                np.testing.assert_array_equal(native.dropout(same, p, 1, 2, 3, out=same),
+                                              reference.dropout(x, p, 1, 2, 3))
+
+
+def states(rng, dtype, count):
+    shapes = [(3,), (65, 3), (), (0, 2), (40_000,)]
+    return [[np.asarray(abs(rng.normal(size=s)), dtype) for s in shapes] for _ in range(count)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("options", [
+    {}, {"momentum": 0.9}, {"momentum": 0.9, "first": True}, {"momentum": 0.9, "nesterov": True, "maximize": True},
+    {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}])
+def test_sgd(dtype, options, isa, rng):
+    settings = {"lr": 0.1, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False,
+                "maximize": False, "first": False, **options}
+    p, g, m = states(rng, dtype, 3)
+    p2, g2, m2 = ([x.astype(np.float64) for x in xs] for xs in (p, g, m))
+    g[1] = laid_out(g[1], "transposed")
+    native.sgd(p, g, m if settings["momentum"] else None, **settings)
+    reference.sgd(p2, g2, m2 if settings["momentum"] else None, **settings)
+    for mine, wanted in zip([*p, *m], [*p2, *m2], strict=True):
+        assert_close(mine, wanted, 4, 4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decoupled": True},
+                                     {"maximize": True, "step": 100}])
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_adam(dtype, options, amsgrad, isa, rng):
+    settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "step": 3,
+                "decoupled": False, "maximize": False, **options}
+    lists = states(rng, dtype, 5)
+    doubles = [[x.astype(np.float64) for x in xs] for xs in lists]
+    native.adam(*lists[:4], lists[4] if amsgrad else None, **settings)
+    reference.adam(*doubles[:4], doubles[4] if amsgrad else None, **settings)
+    for mine, wanted in zip(sum(lists, []), sum(doubles, []), strict=True):
+        assert_close(mine, wanted, 10, 4)
+
+
+def test_optimisers_change_nothing_when_they_refuse():
+    p, g = [np.ones(3, np.float32), np.ones(4, np.float32)], [np.ones(3, np.float32), np.ones(5, np.float32)]
+    settings = {"lr": 0.1, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False, "maximize": False,
+                "first": True}
+    with pytest.raises(ValueError, match="parameter 1"):
+        native.sgd(p, g, None, **settings)
+    with pytest.raises(ValueError, match="entries"):
+        native.sgd(p, g[:1], None, **settings)
+    assert all((x == 1).all() for x in p)
+
+
+def workload(seed=0):
+    """Results of kernels large enough to be shared between threads."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(2, 500, 601)).astype(np.float32)
+    target = rng.integers(0, 601, 500)
+    results = [native.add(x, y), native.gelu(x, False), native.matmul(x, y.T), native.matmul(x.T, y),
+               native.sum(x, (0,), False), native.sum(x, (1,), False), native.sum(x, (0, 1), False),
+               native.softmax(x, 1), native.softmax(x, 0), native.amax(x, (0, 1), False), native.mse(x, y, "mean"),
+               native.uniform((300_000,), 0, 1, np.float32, 1, 2, 3), native.dropout(x, 0.5, 1, 2, 3),
+               native.cross_entropy(x, target, None, -100, 0.1, "mean")[0], native.linear(x, y, y[:, 0])]
+    p, g, m, v = x.copy(), y.copy(), np.zeros_like(x), np.zeros_like(x)
+    native.adam([p], [g], [m], [v], None, lr=0.1, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0, step=1,
+                decoupled=False, maximize=False)
+    return b"".join(np.ascontiguousarray(r).tobytes() for r in [*results, p])
+
+
+def test_same_bits_for_every_number_of_threads(isa, threads):
+    results = []
+    for n in (1, 2, 3, 8):
+        threads(n)
+        results.append(workload())
+    assert len(set(results)) == 1
+
+
+def test_calls_from_several_python_threads(threads):
+    threads(2)
+    wanted, results = workload(), []
+    workers = [threading.Thread(target=lambda: results.extend(workload() for _ in range(3))) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert results == [wanted] * 12
+
+
+FORK = """
+import os, numpy as np, tinygrad_edu.kernels.native as native
+native.set_num_threads(2)
+x = np.ones((600, 600), np.float32)
+wanted = native.matmul(x, x).sum()
+child = os.fork()
+if child == 0:
+    os._exit(0 if native.matmul(x, x).sum() == wanted else 1)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_fork_after_work():
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], timeout=60, check=False).returncode == 0
+
+
+def test_unknown_isa_names_the_choices():
+    with pytest.raises(ValueError, match=r"choices: baseline"):
+        native._native.use_isa("z80")
+    result = subprocess.run([sys.executable, "-c", "import tinygrad_edu.kernels"], env={**os.environ, "TGE_ISA": "z80"},
+                            capture_output=True, text=True, timeout=60, check=False)
+    assert "ValueError: TGE_ISA" in result.stderr
+
+
+def test_memory_is_reused_and_counted():
+    native.empty_cache()
+    before = native.memory_stats()
+    x = native.empty((1000, 1000), np.float32)
+    during = native.memory_stats()
+    assert x.ctypes.data % 64 == 0
+    assert during["live_bytes"] - before["live_bytes"] >= x.nbytes
+    assert during["peak_bytes"] >= during["live_bytes"]
+    view = x[10:]
+    del x
+    assert native.memory_stats()["live_bytes"] == during["live_bytes"]  # a view keeps it
+    del view
+    after = native.memory_stats()
+    assert after["live_bytes"] == before["live_bytes"]
+    assert after["cached_bytes"] >= 4_000_000
+    y = native.empty((1000, 1000), np.float32)
+    assert native.memory_stats()["cache_hits"] == after["cache_hits"] + 1
+    del y
+    native.empty_cache()
+    assert native.memory_stats()["cached_bytes"] == 0
+
+
+@pytest.mark.parametrize("shape", [(2**62, 4), (2**40,), (2**31, 2**31, 2**31)])
+def test_too_much_memory(shape):
+    with pytest.raises(MemoryError):
+        native.empty(shape, np.float32)
+
+
+def test_arguments_that_make_no_sense():
+    x = np.zeros((2, 3), np.float32)
+    for call, error in [(lambda: native.add(x), TypeError), (lambda: native.add(x, x, x), TypeError),
+                        (lambda: native.add([1.0], x), TypeError), (lambda: native.add(x, x, oops=1), TypeError),
+                        (lambda: native.add(x, x, a=x), TypeError), (lambda: native.add(x, x, out=x[:1]), ValueError),
+                        (lambda: native.add(x, x, out=x.astype(float)), ValueError),
+                        (lambda: native.sum(x, (0, 0), False), ValueError),
+                        (lambda: native.sum(x, (2,), False), ValueError),
+                        (lambda: native.sum(x, "ab", False), TypeError),
+                        (lambda: native.empty((-1,), np.float32), ValueError),
+                        (lambda: native.set_num_threads(0), ValueError)]:
+        with pytest.raises(error):
+            call()
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        native.add(x, x, out=frozen)
+    odd = np.frombuffer(b"\0" * 13, np.uint8)[1:].view(np.float32)  # not aligned
+    assert native.add(odd, odd).tolist() == [0, 0, 0]
+    assert native.add(np.float32(1), np.ones(2, np.float32)).tolist() == [2, 2]
+    assert native.add(x.astype(">f4"), x.astype(">f4")).shape == (2, 3)
+
+
+def test_random_arguments_raise_and_never_crash(isa, rng):
+    names = sorted(set(native._native.counters()) - {"empty", "full", "philox", "uniform", "normal"})
+    pool = [np.zeros((2, 3), np.float32), np.zeros((3, 2)), np.zeros(3, np.float32), np.zeros((), np.float32),
+            np.zeros((0, 3)), np.arange(6).reshape(2, 3), np.array([True, False]), np.zeros((2, 3), np.complex64),
+            np.broadcast_to(np.float32(1), (2, 3)), np.array(["a"]), np.array([None]), None, 1, -1, 0.5, "mean", (), (0,),
+            (0, 1), [], [np.zeros(3)], object(), np.float64(2), float("nan"), 2**70, np.array([5, -7])]
+    with np.errstate(all="ignore"):
+        for _ in range(2000):
+            name = names[rng.integers(len(names))]
+            arguments = [pool[i] if not isinstance(pool[i], np.ndarray) or not pool[i].flags.writeable else pool[i].copy()
+                         for i in rng.integers(len(pool), size=rng.integers(0, 10))]
+            keywords = {"out": pool[rng.integers(len(pool))]} if rng.random() < 0.2 else {}
+            try:
+                getattr(native, name)(*arguments, **keywords)
+            except (TypeError, ValueError, IndexError, OverflowError, AttributeError, MemoryError, ZeroDivisionError,
+                    RuntimeWarning):
+                pass
