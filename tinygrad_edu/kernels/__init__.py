@@ -21,7 +21,7 @@ def choose() -> Kernels:
     if wanted != "reference":
         try:
             from . import native
-        except ImportError:
+        except ModuleNotFoundError:  # not built; one that is built and does not load must be heard of
             if wanted == "native":
                 raise
         else:
