@@ -37,7 +37,8 @@ def test_layouts(dtype, left, isa, rng):
 
 
 @pytest.mark.parametrize("shapes", [((3, 4, 5), (5, 6)), ((3, 4, 5), (3, 5, 6)), ((2, 1, 4, 5), (3, 5, 6)),
-                                    ((4, 5), (3, 5, 6)), ((0, 4, 5), (5, 6)), ((7, 1, 5), (5, 6)), ((3, 4, 5), (1, 5, 6))])
+                                    ((4, 5), (3, 5, 6)), ((0, 4, 5), (5, 6)), ((7, 1, 5), (5, 6)),
+                                    ((3, 4, 5), (1, 5, 6))])
 def test_batches(shapes, isa, rng):
     a, b = (rng.normal(size=s).astype(np.float32) for s in shapes)
     check(a, b, native.matmul(a, b))

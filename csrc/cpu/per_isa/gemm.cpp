@@ -32,31 +32,31 @@ constexpr Blocks blocks = sizeof(T) == 4 ? blocks_of_float : blocks_of_double;
 TGE_INLINE i64 least(i64 a, i64 b) { return a < b ? a : b; }
 TGE_INLINE i64 round_up(i64 a, i64 b) { return (a + b - 1) / b * b; }
 
-// R rows of C, n ≤ nr columns: C = Σ_k a[k·mr + i]·b[k·b_step + j], added to C unless `fresh`, plus bias if there is one.
-template <class T, int R>
+// R rows of C, n ≤ NV·W columns: C = Σ_k a[k·mr + i]·b[k·b_step + j], added to C unless `fresh`, plus bias if there is one.
+template <class T, int R, int NV>
 void tile(i64 k, const T* a, const T* b, i64 b_step, T* c, i64 c_row, i64 n, bool fresh, const T* bias) {
     using L = Direct<T>;
     using V = typename L::V;
-    constexpr int W = L::W, nr = W * nv;
-    V sum[R][nv];
+    constexpr int W = L::W;
+    V sum[R][NV];
 #pragma GCC unroll 12
     for (int i = 0; i < R; ++i)
-        for (int j = 0; j < nv; ++j) sum[i][j] = V{};
+        for (int j = 0; j < NV; ++j) sum[i][j] = V{};
     for (i64 step = 0; step < k; ++step) {
-        V row[nv];
-        for (int j = 0; j < nv; ++j) row[j] = L::load(b + j * W);
+        V row[NV];
+        for (int j = 0; j < NV; ++j) row[j] = L::load(b + j * W);
 #pragma GCC unroll 12
         for (int i = 0; i < R; ++i) {
             const V x = a[i] - V{};
-            for (int j = 0; j < nv; ++j) sum[i][j] += x * row[j];
+            for (int j = 0; j < NV; ++j) sum[i][j] += x * row[j];
         }
         a += mr;
         b += b_step;
     }
-    if (n == nr) {
+    if (n == NV * W) {
 #pragma GCC unroll 12
         for (int i = 0; i < R; ++i)
-            for (int j = 0; j < nv; ++j) {
+            for (int j = 0; j < NV; ++j) {
                 T* to = c + i * c_row + j * W;
                 V v = fresh ? sum[i][j] : L::load(to) + sum[i][j];
                 if (bias) v += L::load(bias + j * W);
@@ -66,7 +66,7 @@ void tile(i64 k, const T* a, const T* b, i64 b_step, T* c, i64 c_row, i64 n, boo
     }
 #pragma GCC unroll 12
     for (int i = 0; i < R; ++i)
-        for (int j = 0; j < nv; ++j) {
+        for (int j = 0; j < NV; ++j) {
             T* to = c + i * c_row + j * W;
             const i64 m = least(n - j * W, W);
             if (m <= 0) continue;
@@ -79,20 +79,45 @@ void tile(i64 k, const T* a, const T* b, i64 b_step, T* c, i64 c_row, i64 n, boo
 template <class T>
 using Tile = void (*)(i64, const T*, const T*, i64, T*, i64, i64, bool, const T*);
 
-// The kernel for exactly `rows` rows of a packed panel.
-template <class T>
-Tile<T> tile_for(i64 rows) {
+// The kernel for exactly `rows` rows of a packed panel, and one vector of columns where that is enough.
+template <class T, int NV>
+Tile<T> tile_for_rows(i64 rows) {
     static const Tile<T> tiles[] = {
-        tile<T, 1>, tile<T, 2>, tile<T, 3>, tile<T, 4>,
+        tile<T, 1, NV>, tile<T, 2, NV>, tile<T, 3, NV>, tile<T, 4, NV>,
 #if TGE_VECTOR_BYTES >= 32
-        tile<T, 5>, tile<T, 6>,
+        tile<T, 5, NV>, tile<T, 6, NV>,
 #endif
 #if TGE_VECTOR_BYTES >= 64
-        tile<T, 7>, tile<T, 8>, tile<T, 9>, tile<T, 10>, tile<T, 11>, tile<T, 12>,
+        tile<T, 7, NV>, tile<T, 8, NV>, tile<T, 9, NV>, tile<T, 10, NV>, tile<T, 11, NV>, tile<T, 12, NV>,
 #endif
     };
     return tiles[rows - 1];
 }
+template <class T>
+Tile<T> tile_for(i64 rows, i64 columns) {
+    return columns <= Direct<T>::W ? tile_for_rows<T, 1>(rows) : tile_for_rows<T, nv>(rows);
+}
+
+// Transposes blocks of 4 × 4 floats: to[d·width + w] = from[w·across + d] for 4 values of w and `depth` of d, a multiple
+// of 4 of which are done.
+typedef float Quad __attribute__((vector_size(16)));
+typedef float QuadUnaligned __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t QuadIndex __attribute__((vector_size(16)));
+TGE_INLINE i64 pack_quads(i64 depth, i64 width, const float* from, i64 across, float* to) {
+    const QuadIndex low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
+    i64 d = 0;
+    for (; d + 4 <= depth; d += 4) {
+        Quad r[4];
+        for (int i = 0; i < 4; ++i) r[i] = *reinterpret_cast<const QuadUnaligned*>(from + i * across + d);
+        const Quad a = __builtin_shuffle(r[0], r[1], low), b = __builtin_shuffle(r[2], r[3], low);
+        const Quad c = __builtin_shuffle(r[0], r[1], high), e = __builtin_shuffle(r[2], r[3], high);
+        const Quad columns[] = {__builtin_shuffle(a, b, first), __builtin_shuffle(a, b, second),
+                                __builtin_shuffle(c, e, first), __builtin_shuffle(c, e, second)};
+        for (int i = 0; i < 4; ++i) *reinterpret_cast<QuadUnaligned*>(to + (d + i) * width) = columns[i];
+    }
+    return d;
+}
+TGE_INLINE i64 pack_quads(i64, i64, const double*, i64, double*) { return 0; }
 
 // `wide` vectors of `depth`, each vector's elements side by side: to[d·width + w] = from[w·across + d·along], padded
 // with zeros from w = count on.
@@ -106,12 +131,20 @@ void pack(i64 depth, i64 count, i64 width, const T* from, i64 across, i64 along,
     // Blocks of 16 × 16 when reading along `depth`: a cache line is read once, not once per element.
     for (i64 d0 = 0; d0 < depth; d0 += 16) {
         const i64 d1 = least(d0 + 16, depth);
-        for (i64 w = 0; w < count; ++w) {
+        i64 w = 0;
+        if (along == 1)
+            for (; w + 4 <= count; w += 4) {
+                const T* source = from + w * across + d0;
+                const i64 done = pack_quads(d1 - d0, width, source, across, to + d0 * width + w);
+                for (i64 i = 0; i < 4; ++i)
+                    for (i64 d = done; d < d1 - d0; ++d) to[(d0 + d) * width + w + i] = source[i * across + d];
+            }
+        for (; w < count; ++w) {
             const T* source = from + w * across;
             T* target = to + w;
             for (i64 d = d0; d < d1; ++d) target[d * width] = source[d * along];
         }
-        for (i64 w = count; w < width; ++w)
+        for (w = count; w < width; ++w)
             for (i64 d = d0; d < d1; ++d) to[d * width + w] = 0;
     }
 }
@@ -157,7 +190,7 @@ struct Product {
             const bool direct = direct_b && columns == nr;
             const T* strip = direct ? b() + k0 * g->b_row + j0 + j : packed_b + (direct_b ? 0 : j * depth);
             for (i64 i = 0; i < rows; i += mr)
-                tile_for<T>(least(mr, rows - i))(depth, block + i * depth, strip, direct ? g->b_row : nr,
+                tile_for<T>(least(mr, rows - i), columns)(depth, block + i * depth, strip, direct ? g->b_row : nr,
                                                  c + i * g->c_row + j, g->c_row, columns, fresh,
                                                  bias ? bias + j : nullptr);
         }
