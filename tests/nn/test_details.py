@@ -177,6 +177,9 @@ def test_initialisation_comes_from_the_generator_given_and_fits_any_layout() -> 
             fill(tg.tensor([[1, 2]]))
     tall, wide = nn.init.orthogonal_(tg.zeros(5, 3)), nn.init.orthogonal_(tg.zeros(3, 2, 4))
     np.testing.assert_allclose((tall.T @ tall).numpy(), np.eye(3), atol=1e-6)
+    drawn = tg.Generator(7).normal((5, 3), 0.0, 1.0, np.float64)
+    q = nn.init.orthogonal_(tg.zeros(5, 3), generator=tg.Generator(7)).numpy()
+    assert (np.diag(q.T @ drawn) > 0).all()  # the one Q with a positive R: only so are all directions equally likely
     flat = wide.reshape(3, 8)
     np.testing.assert_allclose((flat @ flat.T).numpy(), np.eye(3), atol=1e-6)
     weight = nn.init.kaiming_uniform_(tg.zeros(200, 8, 5, 5), a=5**0.5)

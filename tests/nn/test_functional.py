@@ -155,6 +155,12 @@ def test_confident_and_right_logits_keep_their_last_digits() -> None:
     np.testing.assert_allclose(x.grad.numpy(), [-np.exp(-50.0), np.exp(-50.0)], rtol=1e-12)
 
 
+def test_wrong_logits_keep_theirs() -> None:
+    x = tg.tensor([21.0, -21.0], dtype="float64")
+    loss = F.binary_cross_entropy_with_logits(x, tg.tensor([0.0, 1.0], dtype="float64"), reduction="none")
+    np.testing.assert_allclose(loss.numpy(), 21 + np.log1p(np.exp(-21)), rtol=1e-14)
+
+
 def test_robust_losses_do_not_square_what_is_far_away() -> None:
     x = tg.tensor([1e30, -np.inf, 0.5, 1.0], dtype="float32", requires_grad=True)
     loss = F.huber_loss(x, tg.zeros(4), reduction="none")
