@@ -44,7 +44,7 @@ links:  ## point the links of docs/ to where the code is now
 readme: $(INSTALLED)  ## measure the figures and draw the pictures of README.md again
 	$(BIN)/python tools/readme.py
 
-sanitize: $(EDIT)  ## the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: $(VENV)/stamp-dev  ## the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	PYTHON=$(BIN)/python bash tools/sanitize.sh
 
 clean:  ## remove all that was built and installed; training runs stay

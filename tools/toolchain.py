@@ -1,6 +1,6 @@
-"""Say in one line what is missing to compile the kernels; say nothing if nothing is. `make` calls it before it installs.
+"""Say in one line what is missing to compile the kernels; say nothing if nothing is.
 
-Nothing that is missing here is an error: the library then works on its NumPy reference kernels.
+`make` calls it before it installs. Nothing that is missing is an error: the library then works on its NumPy kernels.
 """
 
 from __future__ import annotations
