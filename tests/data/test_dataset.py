@@ -50,7 +50,7 @@ def test_every_row_once_an_epoch(batch_size, drop_last):
     for _ in range(3):
         batches = labels(loader)
         assert len(batches) == len(loader)
-        seen = sum(batches, [])
+        seen = [y for batch in batches for y in batch]
         assert len(set(seen)) == len(seen)
         assert len(seen) == (10 - 10 % batch_size if drop_last else 10)
 

@@ -127,8 +127,8 @@ def test_embedded_data():
 
 def test_embedded_data_are_scikit_learns():
     sklearn = pytest.importorskip("sklearn.datasets")
-    assert (load_digits().X == sklearn.load_digits().data).all()
-    assert (load_diabetes().X == sklearn.load_diabetes(scaled=False).data.astype(np.float32)).all()
+    assert (sklearn.load_digits().data == load_digits().X).all()
+    assert (sklearn.load_diabetes(scaled=False).data.astype(np.float32) == load_diabetes().X).all()
 
 
 def test_a_changed_data_file_is_refused(monkeypatch):

@@ -117,7 +117,7 @@ def _labels(dataset: Any, stratify: bool | str) -> np.ndarray | None:
     """The labels to stratify by, or None."""
     if stratify is False:
         return None
-    tensors = getattr(dataset, "tensors", ())
+    tensors: Any = getattr(dataset, "tensors", ())
     usable = len(tensors) > 1 and tensors[-1]._array.ndim == 1 and tensors[-1]._array.dtype.kind in "iu"
     if not usable and stratify == "auto":
         return None

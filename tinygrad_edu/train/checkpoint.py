@@ -66,7 +66,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise CheckpointError(f"{path}: damaged or not a checkpoint ({error}); use an older one") from None
     if FORMAT not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of tinygrad_edu")
-    version, checksum, state = (metadata[FORMAT].split(" ", 2) + ["", ""])[:3]
+    version, checksum, state = [*metadata[FORMAT].split(" ", 2), "", ""][:3]
     if version != VERSION:
         raise CheckpointError(f"{path}: checkpoint version {version[:20]}; this release reads {VERSION}")
     if _sha256(state.encode()) != checksum:

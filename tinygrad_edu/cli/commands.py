@@ -1,0 +1,162 @@
+"""What `tge` understands: commands, options, and how wrong use is answered."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+import tinygrad_edu as tg
+
+from . import experiment, gradients, machine, reading
+from .experiment import DEFAULTS, OPTIMIZERS, HParams, Refused
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=SETTINGS)
+@click.version_option(tg.__version__, "--version", prog_name="tge", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Train small models and watch their parameters being learned.
+
+    \b
+    tge train digits           learn to read handwritten digits (a few seconds)
+    tge predict runs/digits-1 drawing.png
+    tge info                   which kernels run on this machine
+    tge gradcheck              are the derivatives right?
+    """
+
+
+def _hidden(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """ "128,64" → (128, 64); "0" → ()."""
+    if value is None:
+        return None
+    try:
+        sizes = tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: give sizes like 128 or 128,64, or 0 for no hidden layer") from None
+    if sizes == (0,):
+        return ()
+    if min(sizes) < 1 or max(sizes) > 1_000_000:
+        raise click.BadParameter(f"{value!r}: a layer has 1 to 1,000,000 units; 0 alone means no hidden layer")
+    return sizes
+
+
+def _rate(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise click.BadParameter(f"{value}: a learning rate is a positive number, such as 0.003")
+    return value
+
+
+@cli.command()
+@click.argument("data", type=click.Choice(list(DEFAULTS)))
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows.  [digits 40, diabetes 60]")
+@click.option("--lr", type=float, callback=_rate, help="Size of a step.  [digits 0.003, diabetes 0.01]")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Rows per update.  [32]")
+@click.option(
+    "--hidden",
+    callback=_hidden,
+    metavar="N[,N…]",
+    help="Units of each hidden layer; 0 for none (a linear model).  [digits 128, diabetes 0]",
+)
+@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), help="How gradients become steps.  [adam]")
+@click.option(
+    "--split",
+    type=click.Choice(["random", "writer"]),
+    help="random: rows drawn at random, each class in proportion. writer (digits): contiguous blocks of the file, so "
+    "that most test digits are by people never seen in training.  [random]",
+)
+@click.option(
+    "--label-smoothing",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="digits: how much of each label is spread over all digits, so that the model is not taught to be certain; the "
+    "loss then cannot reach 0 (Szegedy et al. 2016).  [0.1]",
+)
+@click.option("--patience", type=click.IntRange(min=1), help="Stop when the dev loss has not improved for N epochs.")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Decides split, initial values and order.  [0]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads for the kernels; the result is the same for any.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
+              help="Folder in which the run gets its own folder.")  # fmt: skip
+@click.option("--resume", metavar="RUN|auto", help="Go on with an interrupted run: its folder, or auto for the newest.")
+@click.option("--quiet", is_flag=True, help="Print one line, at the end.")
+@click.pass_context
+def train(
+    context: click.Context, data: str, out: Path, resume: str | None, threads: int | None, quiet: bool, **given: Any
+) -> None:
+    """Train a model on DATA and leave a run folder with everything about it.
+
+    \b
+    digits    1,797 images of handwritten digits, 8 x 8 pixels; a network of one hidden layer
+    diabetes  442 patients, ten measurements each; a linear model of the disease's progression
+
+    The rows are split once: the model learns on train, dev shows each epoch how it does on rows it has not seen, and
+    test is used once, at the end. The run folder holds config.json, env.json, history.csv, result.json, ckpt/
+    (checkpoints), curves.png and weights.png. Stop with Ctrl-C and go on with --resume.
+    """
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if threads is not None:
+        tg.set_num_threads(threads)
+    if wanted.get("split", "random") not in tg.data.SPLITS[data]:
+        raise click.UsageError(f"{data} has no split {wanted['split']!r}; it has {', '.join(tg.data.SPLITS[data])}")
+    if data == "diabetes" and wanted.get("label_smoothing"):
+        raise click.UsageError("--label-smoothing is for labels; diabetes has a number as its target")
+    try:
+        run = experiment.find_run(resume, out, data) if resume is not None else None
+        if run is None:
+            params = HParams(data=data, **{**DEFAULTS[data], **wanted})
+            run = experiment.new_run(out, params)
+        else:
+            params = experiment.resumed(run, data, wanted)
+        status = experiment.train(run, params, quiet=quiet)
+    except OSError as error:
+        raise click.ClickException(f"{error.strerror or error}") from error
+    context.exit(status)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+def info(as_json: bool) -> None:
+    """Show the version, and what computes on this machine: kernels, instruction set, threads, GPU."""
+    facts = machine.describe()
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        click.echo(f"{name.replace('_', ' '):<16} {value if value is not None else 'none'}")
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+def predict(run: Path, file: Path) -> None:
+    """Ask the model in the folder RUN about FILE.
+
+    FILE is a picture of one digit (PNG, any size, dark on light or light on dark), which is brought into the form
+    of the training data and shown as the model sees it; or a CSV file with one example per row (digits: 64 values
+    from 0 to 16, or eight rows of eight for one picture; diabetes: ten values in the units of the data card).
+    """
+    reading.predict(run, file)
+
+
+@cli.command()
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="For the random inputs.")
+@click.option("--op", "only", metavar="NAME", help="Check only operations whose name contains NAME.")
+@click.pass_context
+def gradcheck(context: click.Context, seed: int, only: str | None) -> None:
+    """Check the derivative of every operation against differences.
+
+    Each operation f is run on random float64 inputs; the gradient that backward() gives is compared with
+    (f(x+e) - f(x-e)) / 2e for every entry of every input. Exit status 1 if one is wrong.
+    """
+    rows = gradients.check_all(seed, only or "")
+    if not rows:
+        raise Refused(f"no operation has {only!r} in its name; there are {', '.join(gradients.CASES)}")
+    click.echo(f"{'operation':<16} {'inputs':<28} result")
+    for name, shapes, problem in rows:
+        click.echo(f"{name:<16} {shapes:<28} " + ("ok" if problem is None else f"WRONG: {problem}"))
+    wrong = sum(problem is not None for _, _, problem in rows)
+    click.echo(f"{len(rows)} operations checked, {wrong} wrong.")
+    context.exit(1 if wrong else 0)
