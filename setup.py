@@ -130,11 +130,12 @@ class BuildExt(build_ext):
             self.do_without(f"{ext.name} failed to build: {error}".splitlines()[0])
 
     def do_without(self, problem: str) -> None:
-        message = (f"tinygrad_edu: no C++ compiler found ({problem}): building without the compiled kernels; "
-                   "the NumPy reference kernels will be used. Install g++ and Python headers, then reinstall.")
         if enabled("TGE_REQUIRE_NATIVE"):
-            raise SystemExit(message.replace("building without", "cannot build"))
-        print(message, file=sys.stderr, flush=True)
+            raise SystemExit(f"tinygrad_edu: the compiled kernels cannot be built ({problem}), and they are "
+                             "required: TGE_REQUIRE_NATIVE is set")
+        print(f"tinygrad_edu: no C++ compiler found ({problem}): building without the compiled kernels; the NumPy "
+              "reference kernels will be used. Install g++ and Python headers, then reinstall.",
+              file=sys.stderr, flush=True)
 
     def copy_extensions_to_source(self) -> None:
         built = [ext for ext in self.extensions if os.path.exists(self.get_ext_fullpath_built(ext))]
@@ -166,7 +167,8 @@ class BuildExt(build_ext):
         for source in sorted(Path("csrc/cpu").glob("*.cpp")):
             jobs.append((str(source), str(folder), [*flags, *have]))
         jobs.sort(key=lambda job: Path(job[0]).stat().st_size, reverse=True)  # the long ones first
-        include = [pybind11.get_include(), sysconfig.get_path("include")]
+        # As system headers: their warnings are not ours to mend.
+        include = [f"-isystem{path}" for path in (pybind11.get_include(), sysconfig.get_path("include"))]
 
         def compile_one(job: tuple[str, str, list[str]]) -> list[str]:
             source, output, arguments = job
@@ -174,8 +176,8 @@ class BuildExt(build_ext):
             newest = max(os.path.getmtime(path) for path in [source, "setup.py", *ext.depends])
             if not enabled("TGE_WERROR") and os.path.exists(made[0]) and os.path.getmtime(made[0]) > newest:
                 return list(made)
-            objects: list[str] = self.compiler.compile([source], output_dir=output, include_dirs=include,
-                                                       extra_postargs=arguments, depends=ext.depends)
+            objects: list[str] = self.compiler.compile([source], output_dir=output,
+                                                       extra_postargs=[*arguments, *include], depends=ext.depends)
             return objects
 
         with ThreadPoolExecutor(2) as pool:
