@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 from . import reference
@@ -18,14 +19,13 @@ def choose() -> Kernels:
     wanted = os.environ.get("TGE_KERNELS", "")
     if wanted not in ("", "native", "reference"):
         raise ValueError(f'TGE_KERNELS is "{wanted}": it can be "native" or "reference"')
-    if wanted != "reference":
-        try:
-            from . import native
-        except ModuleNotFoundError:  # not built; one that is built and does not load must be heard of
-            if wanted == "native":
-                raise
-        else:
-            return native
+    built = importlib.util.find_spec(f"{__name__}._native") is not None
+    if wanted == "native" and not built:
+        raise ImportError("TGE_KERNELS=native, but the C++ kernels are not built; install g++, then reinstall")
+    if wanted != "reference" and built:  # one that is built and does not load is heard of
+        from . import native
+
+        return native
     return reference  # type: ignore[return-value]
 
 
