@@ -94,7 +94,7 @@ def read_rows(file: Path, width: int) -> np.ndarray:
     if width == 64 and len(rows) == 8 and all(len(row) == 8 for row in rows):
         rows = [[value for row in rows for value in row]]
     if not rows:
-        raise Refused(f"{file}: there are no rows of numbers in it")
+        raise Refused(f"{file}: neither a picture (PNG) nor rows of numbers (CSV)")
     for number, row in enumerate(rows, start=1):
         if len(row) != width:
             raise Refused(f"{file}: row {number} has {len(row)} values; {width} are wanted")
