@@ -48,8 +48,15 @@ def instruction_sets() -> dict[str, tuple[int, list[str]]]:
 
 def native_flags() -> tuple[list[str], list[str]]:
     """Flags for compiling and for linking the kernels."""
-    compile_flags = ["-std=c++17", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
-                     "-Wall", "-Wextra"]
+    compile_flags = [
+        "-std=c++17",
+        "-fvisibility=hidden",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-ffp-contract=fast",
+        "-Wall",
+        "-Wextra",
+    ]
     link_flags: list[str] = ["-pthread"]
     if sys.platform.startswith("linux"):
         compile_flags.append("-Wno-psabi")  # vectors are passed between inlined functions only
@@ -73,8 +80,13 @@ def compiler_problem() -> str | None:
         return f"{command[0]} is not installed"
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         return "Python.h is missing"
-    probe = subprocess.run([*command, "-std=c++17", "-x", "c++", "-fsyntax-only", "-"], input="int main() {}",
-                           text=True, capture_output=True, check=False)
+    probe = subprocess.run(
+        [*command, "-std=c++17", "-x", "c++", "-fsyntax-only", "-"],
+        input="int main() {}",
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     return None if probe.returncode == 0 else f"{command[0]} does not compile C++17"
 
 
@@ -90,11 +102,16 @@ def cython_extensions() -> list[Extension]:
     files += [path for path in [Path("tinygrad_edu/tensor.py")] if path.exists()]
     if not files:
         return []
-    modules = [Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=["-O2", "-g0"])
-               for path in files]
+    modules = [
+        Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=["-O2", "-g0"])
+        for path in files
+    ]
     extensions: list[Extension] = cythonize(
-        modules, build_dir=str(BUILD / "cython"), quiet=True,
-        compiler_directives={"language_level": 3, "annotation_typing": False, "binding": True})
+        modules,
+        build_dir=str(BUILD / "cython"),
+        quiet=True,
+        compiler_directives={"language_level": 3, "annotation_typing": False, "binding": True},
+    )
     return extensions
 
 
@@ -131,11 +148,16 @@ class BuildExt(build_ext):
 
     def do_without(self, problem: str) -> None:
         if enabled("TGE_REQUIRE_NATIVE"):
-            raise SystemExit(f"tinygrad_edu: the compiled kernels cannot be built ({problem}), and they are "
-                             "required: TGE_REQUIRE_NATIVE is set")
-        print(f"tinygrad_edu: no C++ compiler found ({problem}): building without the compiled kernels; the NumPy "
-              "reference kernels will be used. Install g++ and Python headers, then reinstall.",
-              file=sys.stderr, flush=True)
+            raise SystemExit(
+                f"tinygrad_edu: the compiled kernels cannot be built ({problem}), and they are "
+                "required: TGE_REQUIRE_NATIVE is set"
+            )
+        print(
+            f"tinygrad_edu: no C++ compiler found ({problem}): building without the compiled kernels; the NumPy "
+            "reference kernels will be used. Install g++ and Python headers, then reinstall.",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def copy_extensions_to_source(self) -> None:
         built = [ext for ext in self.extensions if os.path.exists(self.get_ext_fullpath_built(ext))]
@@ -158,9 +180,19 @@ class BuildExt(build_ext):
         jobs: list[tuple[str, str, list[str]]] = []
         for source in sorted(Path("csrc/cpu/per_isa").glob("*.cpp")):
             for name, (width, isa_flags) in sets.items():
-                jobs.append((str(source), str(folder / name), [
-                    *flags, *isa_flags, f"-DTGE_ISA={name}", f"-DTGE_VECTOR_BYTES={width}",
-                    *FLAGS_OF_FILE.get(source.name, [])]))
+                jobs.append(
+                    (
+                        str(source),
+                        str(folder / name),
+                        [
+                            *flags,
+                            *isa_flags,
+                            f"-DTGE_ISA={name}",
+                            f"-DTGE_VECTOR_BYTES={width}",
+                            *FLAGS_OF_FILE.get(source.name, []),
+                        ],
+                    )
+                )
         # The bindings only look at arguments: less optimisation there, a quicker build.
         for source in sorted(Path("csrc/bindings").glob("*.cpp")):
             jobs.append((str(source), str(folder), [*flags, "-O1"]))
@@ -176,14 +208,20 @@ class BuildExt(build_ext):
             newest = max(os.path.getmtime(path) for path in [source, "setup.py", *ext.depends])
             if not enabled("TGE_WERROR") and os.path.exists(made[0]) and os.path.getmtime(made[0]) > newest:
                 return list(made)
-            objects: list[str] = self.compiler.compile([source], output_dir=output,
-                                                       extra_postargs=[*arguments, *include], depends=ext.depends)
+            objects: list[str] = self.compiler.compile(
+                [source], output_dir=output, extra_postargs=[*arguments, *include], depends=ext.depends
+            )
             return objects
 
         with ThreadPoolExecutor(2) as pool:
             objects = [path for paths in pool.map(compile_one, jobs) for path in paths]
-        self.compiler.link_shared_object(objects, self.get_ext_fullpath(ext.name), extra_postargs=link_flags,
-                                         build_temp=self.build_temp, target_lang="c++")
+        self.compiler.link_shared_object(
+            objects,
+            self.get_ext_fullpath(ext.name),
+            extra_postargs=link_flags,
+            build_temp=self.build_temp,
+            target_lang="c++",
+        )
 
 
 os.chdir(ROOT)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-native = pytest.importorskip("tinygrad_edu.kernels.native", reason="the compiled kernels are not built",
-                             exc_type=ImportError)
+native = pytest.importorskip(
+    "tinygrad_edu.kernels.native", reason="the compiled kernels are not built", exc_type=ImportError
+)
 
 
 @pytest.fixture(params=native.available_isas())

@@ -11,7 +11,13 @@ from .conftest import native
 PATTERNS = np.arange(0, 2**32, 65537, dtype=np.uint64).astype(np.uint32).view(np.float32)
 
 EXACT = {
-    "exp": np.exp, "log": np.log, "log1p": np.log1p, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "sqrt": np.sqrt,
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "tanh": np.tanh,
+    "sin": np.sin,
+    "cos": np.cos,
+    "sqrt": np.sqrt,
     "erf": np.vectorize(math.erf),
     "sigmoid": lambda x: np.where(x > 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x))),
 }

@@ -6,8 +6,20 @@ import pytest
 from .conftest import native
 from .layouts import LAYOUTS, laid_out
 
-SIZES = [(1, 1, 1), (3, 5, 7), (37, 53, 41), (130, 400, 70), (12, 385, 32), (13, 384, 33), (1, 600, 45), (50, 700, 1),
-         (12, 0, 5), (0, 3, 4), (4, 3, 0), (250, 20, 65)]
+SIZES = [
+    (1, 1, 1),
+    (3, 5, 7),
+    (37, 53, 41),
+    (130, 400, 70),
+    (12, 385, 32),
+    (13, 384, 33),
+    (1, 600, 45),
+    (50, 700, 1),
+    (12, 0, 5),
+    (0, 3, 4),
+    (4, 3, 0),
+    (250, 20, 65),
+]
 
 
 def bound(a, b, dtype):
@@ -36,9 +48,18 @@ def test_layouts(dtype, left, isa, rng):
             check(a, b, out)
 
 
-@pytest.mark.parametrize("shapes", [((3, 4, 5), (5, 6)), ((3, 4, 5), (3, 5, 6)), ((2, 1, 4, 5), (3, 5, 6)),
-                                    ((4, 5), (3, 5, 6)), ((0, 4, 5), (5, 6)), ((7, 1, 5), (5, 6)),
-                                    ((3, 4, 5), (1, 5, 6))])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((3, 4, 5), (5, 6)),
+        ((3, 4, 5), (3, 5, 6)),
+        ((2, 1, 4, 5), (3, 5, 6)),
+        ((4, 5), (3, 5, 6)),
+        ((0, 4, 5), (5, 6)),
+        ((7, 1, 5), (5, 6)),
+        ((3, 4, 5), (1, 5, 6)),
+    ],
+)
 def test_batches(shapes, isa, rng):
     a, b = (rng.normal(size=s).astype(np.float32) for s in shapes)
     check(a, b, native.matmul(a, b))

@@ -11,8 +11,25 @@ from .layouts import LAYOUTS, SHAPES, assert_close, laid_out
 FLOATS = [np.float32, np.float64]
 DTYPES = [np.float32, np.float64, np.int64, np.bool_]
 
-BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge",
-          "relu_backward", "sigmoid_backward", "tanh_backward", "silu_backward"]
+BINARY = [
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "pow",
+    "maximum",
+    "minimum",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "relu_backward",
+    "sigmoid_backward",
+    "tanh_backward",
+    "silu_backward",
+]
 UNARY = ["neg", "abs", "sign", "exp", "log", "log1p", "sqrt", "sin", "cos", "erf", "relu", "sigmoid", "tanh", "silu"]
 PARAMETERS = {"leaky_relu": (0.1,), "softplus": (1.5, 20.0), "elu": (0.7,), "gelu": (False,), "gelu ": (True,)}
 # Derivatives subtract nearly equal numbers: their error is measured against the larger of the terms.

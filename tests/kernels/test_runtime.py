@@ -22,10 +22,12 @@ def test_random_numbers(n, isa):
         np.testing.assert_array_equal(native.philox(n, seed, stream, offset), reference.philox(n, seed, stream, offset))
         for dtype in (np.float32, np.float64):
             rest = (dtype, seed, stream, offset)
-            np.testing.assert_array_equal(native.uniform((n,), -0.3, 0.7, *rest),
-                                          reference.uniform((n,), -0.3, 0.7, *rest))
-            assert_close(native.normal((n,), 0.5, 2.0, *rest), reference.normal((n,), 0.5, 2.0, np.float64, *rest[1:]),
-                         16, 2)
+            np.testing.assert_array_equal(
+                native.uniform((n,), -0.3, 0.7, *rest), reference.uniform((n,), -0.3, 0.7, *rest)
+            )
+            assert_close(
+                native.normal((n,), 0.5, 2.0, *rest), reference.normal((n,), 0.5, 2.0, np.float64, *rest[1:]), 16, 2
+            )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -36,8 +38,9 @@ def test_dropout(layout, isa, rng):
             for p in (0.0, 0.3, 1.0):
                 np.testing.assert_array_equal(native.dropout(x, p, 1, 2, 3), reference.dropout(x, p, 1, 2, 3))
                 same = x.copy()
-                np.testing.assert_array_equal(native.dropout(same, p, 1, 2, 3, out=same),
-                                              reference.dropout(x, p, 1, 2, 3))
+                np.testing.assert_array_equal(
+                    native.dropout(same, p, 1, 2, 3, out=same), reference.dropout(x, p, 1, 2, 3)
+                )
 
 
 def states(rng, dtype, count):
@@ -46,12 +49,27 @@ def states(rng, dtype, count):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("options", [
-    {}, {"momentum": 0.9}, {"momentum": 0.9, "first": True}, {"momentum": 0.9, "nesterov": True, "maximize": True},
-    {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "first": True},
+        {"momentum": 0.9, "nesterov": True, "maximize": True},
+        {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1},
+    ],
+)
 def test_sgd(dtype, options, isa, rng):
-    settings = {"lr": 0.1, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False,
-                "maximize": False, "first": False, **options}
+    settings = {
+        "lr": 0.1,
+        "momentum": 0.0,
+        "dampening": 0.0,
+        "weight_decay": 0.0,
+        "nesterov": False,
+        "maximize": False,
+        "first": False,
+        **options,
+    }
     p, g, m = states(rng, dtype, 3)
     p2, g2, m2 = ([x.astype(np.float64) for x in xs] for xs in (p, g, m))
     g[1] = laid_out(g[1], "transposed")
@@ -62,12 +80,22 @@ def test_sgd(dtype, options, isa, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decoupled": True},
-                                     {"maximize": True, "step": 100}])
+@pytest.mark.parametrize(
+    "options", [{}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decoupled": True}, {"maximize": True, "step": 100}]
+)
 @pytest.mark.parametrize("amsgrad", [False, True])
 def test_adam(dtype, options, amsgrad, isa, rng):
-    settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "step": 3,
-                "decoupled": False, "maximize": False, **options}
+    settings = {
+        "lr": 0.1,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "eps": 1e-8,
+        "weight_decay": 0.0,
+        "step": 3,
+        "decoupled": False,
+        "maximize": False,
+        **options,
+    }
     lists = states(rng, dtype, 5)
     doubles = [[x.astype(np.float64) for x in xs] for xs in lists]
     native.adam(*lists[:4], lists[4] if amsgrad else None, **settings)
@@ -78,8 +106,15 @@ def test_adam(dtype, options, amsgrad, isa, rng):
 
 def test_optimisers_change_nothing_when_they_refuse():
     p, g = [np.ones(3, np.float32), np.ones(4, np.float32)], [np.ones(3, np.float32), np.ones(5, np.float32)]
-    settings = {"lr": 0.1, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False, "maximize": False,
-                "first": True}
+    settings = {
+        "lr": 0.1,
+        "momentum": 0,
+        "dampening": 0,
+        "weight_decay": 0,
+        "nesterov": False,
+        "maximize": False,
+        "first": True,
+    }
     with pytest.raises(ValueError, match="parameter 1"):
         native.sgd(p, g, None, **settings)
     with pytest.raises(ValueError, match="entries"):
@@ -92,14 +127,39 @@ def workload(seed=0):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(2, 500, 601)).astype(np.float32)
     target = rng.integers(0, 601, 500)
-    results = [native.add(x, y), native.gelu(x, False), native.matmul(x, y.T), native.matmul(x.T, y),
-               native.sum(x, (0,), False), native.sum(x, (1,), False), native.sum(x, (0, 1), False),
-               native.softmax(x, 1), native.softmax(x, 0), native.amax(x, (0, 1), False), native.mse(x, y, "mean"),
-               native.uniform((300_000,), 0, 1, np.float32, 1, 2, 3), native.dropout(x, 0.5, 1, 2, 3),
-               native.cross_entropy(x, target, None, -100, 0.1, "mean")[0], native.linear(x, y, y[:, 0])]
+    results = [
+        native.add(x, y),
+        native.gelu(x, False),
+        native.matmul(x, y.T),
+        native.matmul(x.T, y),
+        native.sum(x, (0,), False),
+        native.sum(x, (1,), False),
+        native.sum(x, (0, 1), False),
+        native.softmax(x, 1),
+        native.softmax(x, 0),
+        native.amax(x, (0, 1), False),
+        native.mse(x, y, "mean"),
+        native.uniform((300_000,), 0, 1, np.float32, 1, 2, 3),
+        native.dropout(x, 0.5, 1, 2, 3),
+        native.cross_entropy(x, target, None, -100, 0.1, "mean")[0],
+        native.linear(x, y, y[:, 0]),
+    ]
     p, g, m, v = x.copy(), y.copy(), np.zeros_like(x), np.zeros_like(x)
-    native.adam([p], [g], [m], [v], None, lr=0.1, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0, step=1,
-                decoupled=False, maximize=False)
+    native.adam(
+        [p],
+        [g],
+        [m],
+        [v],
+        None,
+        lr=0.1,
+        beta1=0.9,
+        beta2=0.99,
+        eps=1e-8,
+        weight_decay=0,
+        step=1,
+        decoupled=False,
+        maximize=False,
+    )
     return b"".join(np.ascontiguousarray(r).tobytes() for r in [*results, p])
 
 
@@ -142,8 +202,14 @@ def test_fork_after_work():
 def test_unknown_isa_names_the_choices():
     with pytest.raises(ValueError, match=r"choices: baseline"):
         native._native.use_isa("z80")
-    result = subprocess.run([sys.executable, "-c", "import tinygrad_edu.kernels"], env={**os.environ, "TGE_ISA": "z80"},
-                            capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", "import tinygrad_edu.kernels"],
+        env={**os.environ, "TGE_ISA": "z80"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert "ValueError: TGE_ISA" in result.stderr
 
 
@@ -177,15 +243,20 @@ def test_too_much_memory(shape):
 
 def test_arguments_that_make_no_sense():
     x = np.zeros((2, 3), np.float32)
-    for call, error in [(lambda: native.add(x), TypeError), (lambda: native.add(x, x, x), TypeError),
-                        (lambda: native.add([1.0], x), TypeError), (lambda: native.add(x, x, oops=1), TypeError),
-                        (lambda: native.add(x, x, a=x), TypeError), (lambda: native.add(x, x, out=x[:1]), ValueError),
-                        (lambda: native.add(x, x, out=x.astype(float)), ValueError),
-                        (lambda: native.sum(x, (0, 0), False), ValueError),
-                        (lambda: native.sum(x, (2,), False), ValueError),
-                        (lambda: native.sum(x, "ab", False), TypeError),
-                        (lambda: native.empty((-1,), np.float32), ValueError),
-                        (lambda: native.set_num_threads(0), ValueError)]:
+    for call, error in [
+        (lambda: native.add(x), TypeError),
+        (lambda: native.add(x, x, x), TypeError),
+        (lambda: native.add([1.0], x), TypeError),
+        (lambda: native.add(x, x, oops=1), TypeError),
+        (lambda: native.add(x, x, a=x), TypeError),
+        (lambda: native.add(x, x, out=x[:1]), ValueError),
+        (lambda: native.add(x, x, out=x.astype(float)), ValueError),
+        (lambda: native.sum(x, (0, 0), False), ValueError),
+        (lambda: native.sum(x, (2,), False), ValueError),
+        (lambda: native.sum(x, "ab", False), TypeError),
+        (lambda: native.empty((-1,), np.float32), ValueError),
+        (lambda: native.set_num_threads(0), ValueError),
+    ]:
         with pytest.raises(error):
             call()
     frozen = x.copy()
@@ -200,11 +271,34 @@ def test_arguments_that_make_no_sense():
 
 def test_random_arguments_raise_and_never_crash(isa, rng):
     names = sorted(set(native._native.counters()) - {"empty", "full", "philox", "uniform", "normal"})
-    pool = [np.zeros((2, 3), np.float32), np.zeros((3, 2)), np.zeros(3, np.float32), np.zeros((), np.float32),
-            np.zeros((0, 3)), np.arange(6).reshape(2, 3), np.array([True, False]), np.zeros((2, 3), np.complex64),
-            np.broadcast_to(np.float32(1), (2, 3)), np.array(["a"]), np.array([None]), None, 1, -1, 0.5, "mean", (),
-            (0,), (0, 1), [], [np.zeros(3)], object(), np.float64(2), float("nan"), 2**70,
-            np.array([5, -7])]
+    pool = [
+        np.zeros((2, 3), np.float32),
+        np.zeros((3, 2)),
+        np.zeros(3, np.float32),
+        np.zeros((), np.float32),
+        np.zeros((0, 3)),
+        np.arange(6).reshape(2, 3),
+        np.array([True, False]),
+        np.zeros((2, 3), np.complex64),
+        np.broadcast_to(np.float32(1), (2, 3)),
+        np.array(["a"]),
+        np.array([None]),
+        None,
+        1,
+        -1,
+        0.5,
+        "mean",
+        (),
+        (0,),
+        (0, 1),
+        [],
+        [np.zeros(3)],
+        object(),
+        np.float64(2),
+        float("nan"),
+        2**70,
+        np.array([5, -7]),
+    ]
     expected = (TypeError, ValueError, IndexError, OverflowError, AttributeError, MemoryError, RuntimeWarning)
     with np.errstate(all="ignore"):
         for _ in range(2000):
