@@ -90,7 +90,7 @@ def test_the_ink_fills_the_frame_and_is_counted_in_blocks(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no rows"),
+        (b"", "neither a picture"),
         (b"1,2,3\n", "has 3 values; 64 are wanted"),
         (b"a,b\n1,x\n", "line 2: not a row of numbers"),
         (b"99," * 63 + b"0\n", "0 (paper) to 16 (ink)"),
