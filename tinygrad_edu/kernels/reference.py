@@ -125,6 +125,7 @@ def erf(x: Array, *, out: Array | None = None) -> Array:
 
 
 def erfc(x: Array) -> Array:
+    """1 − erf(x), which keeps its digits where erf is near 1."""
     return np.asarray(np.vectorize(math.erfc, otypes=[np.float64])(x)) if x.size else x
 
 
