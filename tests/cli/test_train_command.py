@@ -15,7 +15,9 @@ from tinygrad_edu import train as T
 from tinygrad_edu.cli.commands import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-TGE = [sys.executable, "-W", "error", "-m", "tinygrad_edu.cli"]
+# A job that a shell started in the background ignores Ctrl-C, and so would its children: they listen again here.
+LISTEN = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
+TGE = [sys.executable, "-W", "error", "-c", LISTEN + 'runpy.run_module("tinygrad_edu.cli", run_name="__main__")']
 
 
 def invoke(*args):
