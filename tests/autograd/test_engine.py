@@ -37,6 +37,19 @@ def test_each_leaf_owns_its_gradient() -> None:
     assert seed.tolist() == [1.0, 1.0]
 
 
+def test_a_seed_that_reaches_a_leaf_unchanged_is_copied() -> None:
+    x, seed = leaf(1.0, 2.0), tg.tensor([1.0, 1.0], dtype="float64")
+    x.clone().backward(seed)
+    x.grad.mul_(10)
+    assert seed.tolist() == [1.0, 1.0]
+
+
+def test_ties_share_the_gradient_of_an_extreme() -> None:
+    x = leaf(2.0, 5.0, 5.0)
+    x.amax().backward()
+    assert x.grad.tolist() == [0.0, 0.5, 0.5]
+
+
 def test_a_view_of_the_incoming_gradient_is_copied_for_the_leaf() -> None:
     a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
     y = a.reshape(2, 1) + b.reshape(2, 1)

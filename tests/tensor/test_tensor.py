@@ -215,6 +215,14 @@ def test_golden_random_numbers() -> None:
         generator.set_state({"seed": 1})
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_draws_of_any_size_take_new_numbers(n: int) -> None:
+    generator = tg.Generator(0)
+    for draw in (tg.rand, tg.randn):
+        first, second = draw(n, generator=generator), draw(n, generator=generator)
+        assert not set(first.tolist()) & set(second.tolist())
+
+
 def test_random_numbers_are_what_they_say() -> None:
     generator = tg.Generator(0)
     x = tg.randn(200_000, generator=generator)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 
+NEEDED = ("click", "rich", "safetensors", "matplotlib")
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
@@ -14,15 +16,14 @@ def main(args: Sequence[str] | None = None) -> int:
     0: done. 1: something failed on the way (training diverged, a gradient is wrong, the disk is full). 2: wrong use.
     130: interrupted by Ctrl-C.
     """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:  # now, not when the first checkpoint is due
+        sys.stderr.write(f"tge needs {', '.join(missing)}: pip install {' '.join(missing)}\n")
+        return 2
     try:
         import click
 
         from .commands import cli
-    except ImportError as error:
-        if error.name not in ("click", "rich", "safetensors", "matplotlib"):
-            raise
-        sys.stderr.write(f"tge needs {error.name}: pip install {error.name}\n")
-        return 2
     except KeyboardInterrupt:
         return INTERRUPTED
     try:
