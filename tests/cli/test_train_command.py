@@ -15,9 +15,18 @@ from tinygrad_edu import train as T
 from tinygrad_edu.cli.commands import cli
 
 ROOT = Path(__file__).resolve().parents[2]
+# Ctrl-C can fall between open() and the `with` around it; Python then closes the file itself, and would warn of it.
 # A job that a shell started in the background ignores Ctrl-C, and so would its children: they listen again here.
 LISTEN = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
-TGE = [sys.executable, "-W", "error", "-c", LISTEN + 'runpy.run_module("tinygrad_edu.cli", run_name="__main__")']
+TGE = [
+    sys.executable,
+    "-W",
+    "error",
+    "-W",
+    "ignore::ResourceWarning",
+    "-c",
+    LISTEN + 'runpy.run_module("tinygrad_edu.cli", run_name="__main__")',
+]
 
 
 def invoke(*args):
