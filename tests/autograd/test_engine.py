@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import tracemalloc
 import weakref
 from typing import Any
 
@@ -110,6 +111,31 @@ def test_no_reference_cycle_is_left_after_a_step() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_four_hundred_steps_leak_nothing_with_the_cycle_collector_off() -> None:
+    model = tg.nn.Sequential(tg.nn.Linear(8, 16), tg.nn.GELU(), tg.nn.Dropout(0.1), tg.nn.Linear(16, 3))
+    optimizer = tg.optim.Adam(model.parameters())
+    x, y = tg.randn(4, 8), tg.tensor([0, 1, 2, 0])
+
+    def steps(n: int) -> tuple[int, int | None]:
+        for _ in range(n):
+            optimizer.zero_grad()
+            tg.nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        return tracemalloc.get_traced_memory()[0], tg.kernels.memory_stats().get("live_bytes")
+
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        python, arrays = steps(50)
+        later, arrays_later = steps(400)
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert arrays_later == arrays
+    assert later - python < 20_000  # fifty bytes a step: caches that fill up, but no object that stays
 
 
 def test_a_freed_graph_names_the_operation_and_the_way_out() -> None:

@@ -1,54 +1,42 @@
 """The kernel table served by compiled C++: `tinygrad_edu.kernels._native`, built from `csrc/`.
 
-Each function takes float32 and float64 arrays of any layout. What it has no compiled code for (integers, mixed dtypes,
-byte-swapped arrays, …) it hands to the function of the same name in `reference.py`; `explain()` counts both.
-Signatures and meanings: `protocol.py`.
+Each compiled function takes float32 and float64 arrays of any layout. What it has no compiled code for (integers,
+mixed dtypes, byte-swapped arrays, …) it hands to the function of the same name in `reference.py`, and a kernel that no
+C++ was written for comes from there altogether; `explain()` counts both. Signatures and meanings: `protocol.py`.
 
 `TGE_ISA=baseline|avx2|avx512` forces an instruction set; the default is the best that the processor has.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
 from . import _native, reference
+from .protocol import KERNELS
 
 name = "native"
+_not_compiled: dict[str, int] = {}  # calls of the kernels that no C++ has been written for
 
-# -- memory -----------------------------------------------------------------------------------------------------------
-empty, full, copy, cast = _native.empty, _native.full, _native.copy, _native.cast
 
-# -- elementwise ------------------------------------------------------------------------------------------------------
-add, sub, mul, div, pow = _native.add, _native.sub, _native.mul, _native.div, _native.pow
-maximum, minimum, where = _native.maximum, _native.minimum, _native.where
-eq, ne, lt, le, gt, ge = _native.eq, _native.ne, _native.lt, _native.le, _native.gt, _native.ge
-neg, abs, sign, sqrt, sin, cos = _native.neg, _native.abs, _native.sign, _native.sqrt, _native.sin, _native.cos
-exp, log, log1p, erf = _native.exp, _native.log, _native.log1p, _native.erf
+def _counted(kernel: str) -> Callable[..., Any]:
+    """The reference's `kernel`, counting its calls for `explain()`."""
+    function = getattr(reference, kernel)
 
-# -- activations ------------------------------------------------------------------------------------------------------
-relu, relu_backward = _native.relu, _native.relu_backward
-leaky_relu, leaky_relu_backward = _native.leaky_relu, _native.leaky_relu_backward
-sigmoid, sigmoid_backward = _native.sigmoid, _native.sigmoid_backward
-tanh, tanh_backward = _native.tanh, _native.tanh_backward
-gelu, gelu_backward = _native.gelu, _native.gelu_backward
-silu, silu_backward = _native.silu, _native.silu_backward
-softplus, softplus_backward = _native.softplus, _native.softplus_backward
-elu, elu_backward = _native.elu, _native.elu_backward
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        _not_compiled[kernel] = _not_compiled.get(kernel, 0) + 1
+        return function(*args, **kwargs)
 
-# -- reductions, softmax, losses --------------------------------------------------------------------------------------
-sum, amax, amin, argmax, argmin = _native.sum, _native.amax, _native.amin, _native.argmax, _native.argmin
-softmax, softmax_backward = _native.softmax, _native.softmax_backward
-log_softmax, log_softmax_backward = _native.log_softmax, _native.log_softmax_backward
-cross_entropy, cross_entropy_backward = _native.cross_entropy, _native.cross_entropy_backward
-mse, mse_backward = _native.mse, _native.mse_backward
+    return call
 
-# -- matrix products, indexing, random numbers, optimisers ------------------------------------------------------------
-matmul, linear = _native.matmul, _native.linear
-index_add = reference.index_add
-philox, uniform, normal, dropout = _native.philox, _native.uniform, _native.normal, _native.dropout
-sgd, adam = _native.sgd, _native.adam
 
-# -- beyond the table -------------------------------------------------------------------------------------------------
+for _kernel in KERNELS:
+    globals()[_kernel] = getattr(_native, _kernel, None) or _counted(_kernel)
+
+# -- beyond the table
 isa, available_isas = _native.isa, _native.available_isas
 set_num_threads, get_num_threads = _native.set_num_threads, _native.get_num_threads
 memory_stats, empty_cache = _native.memory_stats, _native.empty_cache
@@ -61,7 +49,7 @@ def explain() -> str:
         if served:
             lines.append(f"{kernel:24} {served:>10}  native")
         lines += [f"{kernel:24} {count:>10}  reference fallback: {why}" for why, count in sorted(fallbacks.items())]
-    lines.append(f"{'index_add':24} {'':>10}  reference (always)")
+    lines += [f"{kernel:24} {count:>10}  reference (not compiled)" for kernel, count in sorted(_not_compiled.items())]
     return "\n".join(lines)
 
 

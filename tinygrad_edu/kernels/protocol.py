@@ -204,3 +204,6 @@ class Kernels(Protocol):
              beta2: float, eps: float, weight_decay: float, step: int, decoupled: bool, maximize: bool) -> None:
         """Adam (Kingma & Ba 2015), with `decoupled` weight decay AdamW (Loshchilov & Hutter 2019), with
         `max_exp_avg_sqs` AMSGrad; `step` counts from 1. p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + eps)."""
+
+
+KERNELS: tuple[str, ...] = tuple(name for name in vars(Kernels) if not name.startswith("_"))
