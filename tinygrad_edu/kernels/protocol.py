@@ -173,6 +173,72 @@ class Kernels(Protocol):
     def index_add(self, target: Array, index: Any, values: Array) -> None:
         """target[index] += values, in place, repeated positions summed in order."""
 
+    # -- convolution: tuples have one entry per spatial dimension (1, 2 or 3 of them); S → S' is `geometry.convolved`
+    def convolve(self, x: Array, w: Array, bias: Array | None, stride: Axes, padding: Axes, dilation: Axes,
+                 groups: int) -> Array:
+        """y (N, O, *S') from x (N, C, *S), w (O, C/groups, *k), bias (O,): the sum over channels c of the output's
+        group and window positions j of w[o, c, j] · x[n, c, s·stride + j·dilation − padding], zero outside x."""
+
+    def convolve_input_gradient(self, g: Array, w: Array, spatial: Axes, stride: Axes, padding: Axes,
+                                dilation: Axes, groups: int) -> Array:
+        """dx (N, C, *spatial) of `convolve` from g (N, O, *S'): its transpose as a linear map of x, and so the
+        transposed convolution of g. ValueError unless `convolve` takes `spatial` to S'."""
+
+    def convolve_weight_gradient(self, g: Array, x: Array, kernel: Axes, stride: Axes, padding: Axes, dilation: Axes,
+                                 groups: int) -> Array:
+        """dw (O, C/groups, *kernel) of `convolve` from g (N, O, *S') and x (N, C, *S)."""
+
+    # -- pooling: windows over the spatial dimensions of x (N, C, *S); S → S' is `geometry.pooled` -----------
+    def max_pool(self, x: Array, kernel: Axes, stride: Axes, padding: Axes, dilation: Axes,
+                 ceil_mode: bool) -> tuple[Array, Array]:
+        """The largest entry of each window and its int64 position in the flattened plane *S: the first of equal
+        ones, the first NaN if there is one. Padding never wins: each window has an entry of x."""
+
+    def scatter_planes(self, g: Array, indices: Array, spatial: Axes) -> Array:
+        """Zeros (N, C, *spatial) with g (N, C, *S') added, in order, at `indices` (int64, g's shape) within each
+        flattened plane. IndexError for a position outside it, before anything is added."""
+
+    def avg_pool(self, x: Array, kernel: Axes, stride: Axes, padding: Axes, ceil_mode: bool, count_include_pad: bool,
+                 divisor: int | None) -> Array:
+        """Each window's sum over `divisor`, or over how many entries it has: those of x, or with `count_include_pad`
+        those of x and its padding (but not what a last window sticks out beyond that)."""
+
+    def avg_pool_backward(self, g: Array, spatial: Axes, kernel: Axes, stride: Axes, padding: Axes, ceil_mode: bool,
+                          count_include_pad: bool, divisor: int | None) -> Array:
+        """dx (N, C, *spatial) of `avg_pool`."""
+
+    # -- normalisation: x̂ = (x − mean)·rstd with rstd = 1/√(variance + eps); mean, rstd in x's dtype ---------
+    def layer_norm(self, x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
+        """(weight·x̂ + bias, mean (…), rstd (…)) over the last axis of x (…, D); weight, bias (D,). The variance is
+        the mean square of x − mean (two passes, or as good). Ba, Kiros & Hinton 2016."""
+
+    def layer_norm_backward(self, g: Array, x: Array, mean: Array, rstd: Array,
+                            weight: Array | None) -> tuple[Array, Array | None, Array | None]:
+        """(dx, dweight, dbias), the last two (D,), or None without a weight: with h = weight·g,
+        dx = rstd·(h − mean(h) − x̂·mean(h·x̂)), dweight = Σ g·x̂, dbias = Σ g."""
+
+    def rms_norm(self, x: Array, weight: Array | None, eps: float) -> tuple[Array, Array]:
+        """(weight·x·rstd, rstd (…)), rstd = 1/√(mean(x²) + eps) over the last axis. Zhang & Sennrich 2019."""
+
+    def rms_norm_backward(self, g: Array, x: Array, rstd: Array, weight: Array | None) -> tuple[Array, Array | None]:
+        """(dx, dweight (D,) or None): with h = weight·g and x̂ = x·rstd, dx = rstd·(h − x̂·mean(h·x̂))."""
+
+    def batch_norm(self, x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
+        """(weight·x̂ + bias, mean (C,), rstd (C,)) of x (N, C, L), statistics over N and L of each channel, the
+        variance over their number; weight, bias (C,). Ioffe & Szegedy 2015."""
+
+    def batch_norm_backward(self, g: Array, x: Array, mean: Array, rstd: Array,
+                            weight: Array | None) -> tuple[Array, Array, Array]:
+        """(dx, dweight (C,), dbias (C,)) of `batch_norm`: `layer_norm_backward` with means over N and L."""
+
+    # -- rows of a table -------------------------------------------------------------------------------------
+    def take(self, weight: Array, index: Array) -> Array:
+        """Rows of weight (R, D) at index (…) int64, as (…, D). IndexError for a row outside [0, R)."""
+
+    def take_backward(self, g: Array, index: Array, rows: int, padding_idx: int) -> Array:
+        """dweight (rows, D) of `take`: the sum of g (…, D) over equal indices, in order; the row padding_idx stays
+        zero (−1: none does). IndexError for an index outside [0, rows)."""
+
     # -- random numbers: Philox 4×32-10 (Salmon et al. 2011), key = seed, counter = (block, block, stream, 0)
     def philox(self, n: int, seed: int, stream: int, offset: int) -> Array:
         """n uint32 words: word i is word i mod 4 of block offset + i div 4. seed is 64-bit: its low word is key 0."""

@@ -1,113 +1,14 @@
-"""The functions behind the modules: activations, `linear`, `dropout`, losses. PyTorch's `nn.functional`."""
+"""Losses: those without a kernel of their own are composed here. Shapes must be equal; broadcasting is refused."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from .. import ops
-from ..autograd import Function
-from ..ops import check_reduction, cross_entropy, mse_loss
-from ..tensor import Tensor
-
-__all__ = [
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "dropout",
-    "elu",
-    "gelu",
-    "huber_loss",
-    "l1_loss",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "mse_loss",
-    "nll_loss",
-    "one_hot",
-    "relu",
-    "sigmoid",
-    "silu",
-    "smooth_l1_loss",
-    "softmax",
-    "softplus",
-    "tanh",
-]
-
-# `inplace` is PyTorch's: taken, and of no effect, since every result has memory of its own here.
-
-
-def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """input·weightᵀ + bias: input (…, in), weight (out, in), bias (out,)."""
-    return ops.linear(input, weight, bias)
-
-
-def relu(input: Any, inplace: bool = False) -> Any:
-    """max(x, 0); NaN stays NaN."""
-    return ops.relu(input)
-
-
-def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
-    """x where x > 0, else negative_slope·x."""
-    return ops.leaky_relu(input, negative_slope)
-
-
-def sigmoid(input: Any) -> Any:
-    """1/(1 + e⁻ˣ)."""
-    return ops.sigmoid(input)
-
-
-def tanh(input: Any) -> Any:
-    """Hyperbolic tangent."""
-    return ops.tanh(input)
-
-
-def gelu(input: Any, approximate: str = "none") -> Any:
-    """x·Φ(x); `approximate` "none" or "tanh". Hendrycks & Gimpel 2016."""
-    return ops.gelu(input, approximate)
-
-
-def silu(input: Any, inplace: bool = False) -> Any:
-    """x·sigmoid(x)."""
-    return ops.silu(input)
-
-
-def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    """ln(1 + e^{beta·x})/beta; x itself where beta·x > threshold."""
-    return ops.softplus(input, beta, threshold)
-
-
-def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """x where x > 0, else alpha·(eˣ − 1). Clevert et al. 2015."""
-    return ops.elu(input, alpha)
-
-
-def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Any = None) -> Any:
-    """In training, zero entries with probability p and scale the others by 1/(1 − p). Srivastava et al. 2014."""
-    return ops.dropout(input, p, training, generator)
-
-
-def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
-    """eˣ/Σeˣ along `dim`."""
-    return ops.softmax(input if dtype is None else input.to(dtype), dim)
-
-
-def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
-    """ln softmax along `dim`."""
-    return ops.log_softmax(input if dtype is None else input.to(dtype), dim)
-
-
-def one_hot(tensor: Any, num_classes: int = -1) -> Any:
-    """int64 rows with a single 1, at the position that the entry names."""
-    if tensor.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: class numbers are integers, got {tensor.dtype}")
-    if tensor.numel() and tensor.min().item() < 0:
-        raise ValueError(f"one_hot: class numbers are not negative, got {tensor.min().item()}")
-    classes = int(tensor.max().item()) + 1 if num_classes == -1 else num_classes
-    if tensor.numel() and tensor.max().item() >= classes:
-        raise ValueError(f"one_hot: class {tensor.max().item()} does not fit {classes} classes")
-    numbers = type(tensor)(list(range(classes)), "int64")
-    return (tensor.unsqueeze(-1) == numbers).long()
+from ... import ops
+from ...autograd import Function
+from ...ops import check_reduction
+from ...tensor import Tensor
 
 
 def check_pair(input: Any, target: Any, operation: str) -> None:

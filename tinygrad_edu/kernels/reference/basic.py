@@ -1,7 +1,4 @@
-"""Every kernel of the table in plain NumPy, written to be read: the specification, and the oracle of the tests.
-
-The package works on this file alone (`TGE_KERNELS=reference`); docstrings are in `protocol.py`.
-"""
+"""Memory, elementwise arithmetic, activations, reductions, softmax, losses, products, random numbers, optimisers."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .protocol import Array, Axes
+from ..protocol import Array, Axes
 
 name = "reference"
 SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
