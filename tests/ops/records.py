@@ -87,6 +87,26 @@ def put(x: Any, v: Any) -> Any:
     return y * y
 
 
+ATTENTION = [(normal(2, 3, 4), normal(2, 5, 4), normal(2, 5, 3)), (normal(3, 2), normal(1, 2), normal(1, 2)),
+             (normal(2, 2, 1, 3), normal(2, 2, 4, 3), normal(2, 2, 4, 1)), (normal(2, 3), normal(0, 3), normal(0, 2)),
+             (normal(0, 2, 3), normal(0, 4, 3), normal(0, 4, 3))]  # fmt: skip
+HIDDEN = np.array([[0, -1, -np.inf, 0.5, 0], [-np.inf] * 5, [1, 0, 0, -np.inf, 2]])  # the second row sees nothing
+
+
+def attend(mask: Any = None, **options: Any) -> tuple[Any, Any]:
+    """Attention here and in PyTorch, with a mask given as an array."""
+
+    def ours(q: Any, k: Any, v: Any) -> Any:
+        chosen = None if mask is None else tg.tensor(mask) if mask.dtype == bool else tg.tensor(mask, dtype=q.dtype)
+        return ops.scaled_dot_product_attention(q, k, v, chosen, **options)
+
+    def theirs(torch: Any, q: Any, k: Any, v: Any) -> Any:
+        chosen = None if mask is None else torch.tensor(mask) if mask.dtype == bool else torch.tensor(mask).to(q.dtype)
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, chosen, **options)
+
+    return ours, theirs
+
+
 RECORDS = [
     binary("add", ops.add, lambda torch, a, b: a + b),
     Record("add_alpha", lambda a, b: ops.add(a, b, alpha=3), lambda torch, a, b: torch.add(a, b, alpha=3),
@@ -154,6 +174,16 @@ RECORDS = [
             (normal(2, 2, 3), normal(4, 3), normal(4)), (normal(0, 3), normal(4, 3), normal(4))]),
     Record("linear_plain", ops.linear, lambda torch, x, w: torch.nn.functional.linear(x, w),
            [(normal(2, 3), normal(4, 3))]),
+    Record("attention", *attend(), ATTENTION),
+    Record("attention_causal", *attend(is_causal=True, scale=0.7), [*ATTENTION[:3], (normal(2, 4, 3),) * 3]),
+    Record("attention_mask", *attend(HIDDEN), ATTENTION[:1]),
+    Record("attention_padding", *attend(np.array([[[[1, 0, 1, 1]]], [[[0, 0, 0, 1]]]], bool)), ATTENTION[2:3]),
+    Record("attention_heads", *attend(HIDDEN > -1, enable_gqa=True),
+           [(normal(2, 4, 3, 2), normal(2, 2, 5, 2), normal(2, 2, 5, 3))]),
+    Record("attention_bias", lambda q, k, v, b: ops.scaled_dot_product_attention(q, k, v, b),
+           lambda torch, q, k, v, b: torch.nn.functional.scaled_dot_product_attention(q, k, v, b),
+           [(normal(2, 3, 4), normal(2, 5, 4), normal(2, 5, 3), normal(3, 5)),
+            (normal(2, 2, 3, 4), normal(1, 2, 5, 4), normal(2, 2, 5, 3), normal(2, 1, 1, 5))]),
     Record("cross_entropy", lambda x: ops.cross_entropy(x, tg.tensor(LABELS)),
            lambda torch, x: torch.nn.functional.cross_entropy(x, t(torch, LABELS)), [(normal(4, 3),)]),
     Record("cross_entropy_all", lambda x: ops.cross_entropy(x, tg.tensor(LABELS), weight(x), 1, "none", 0.1),

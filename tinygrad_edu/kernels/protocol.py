@@ -169,6 +169,22 @@ class Kernels(Protocol):
     def linear(self, x: Array, w: Array, b: Array | None, *, out: Array | None = None) -> Array:
         """x (…, I) · wᵀ + b, with w (O, I) and b (O,), in one pass."""
 
+    # -- attention -------------------------------------------------------------------------------------------
+    def attention(self, q: Array, k: Array, v: Array, mask: Array | None, causal: bool,
+                  scale: float) -> tuple[Array, Array]:
+        """Scaled dot-product attention (Vaswani et al. 2017) of q (B, T, D), k (B, S, D), v (B, S, E).
+
+        P = softmax over S of scale·q·kᵀ + mask;  y = P·v (B, T, E);  L = ln Σ_S e^{scale·q·kᵀ + mask} (B, T).
+        The additive mask (M, T, S) has M dividing B: entry b uses mask b·M div B, so that the heads of one sample may
+        share theirs; its strides may be 0. `causal`: row t sees the keys s ≤ t alone. A row that sees no key (each
+        score −inf, or S = 0) has y = 0 and L = −inf. Returns (y, L).
+        """
+
+    def attention_backward(self, g: Array, q: Array, k: Array, v: Array, mask: Array | None, causal: bool,
+                           scale: float, y: Array, lse: Array) -> tuple[Array, Array, Array]:
+        """(dq, dk, dv) of `attention` from g (B, T, E): with P = e^{scale·q·kᵀ + mask − L} computed again from L,
+        dv = Pᵀ·g, dS = P·(g·vᵀ − Σ_E g·y), dq = scale·dS·k, dk = scale·dSᵀ·q."""
+
     # -- indexing --------------------------------------------------------------------------------------------
     def index_add(self, target: Array, index: Any, values: Array) -> None:
         """target[index] += values, in place, repeated positions summed in order."""

@@ -1,7 +1,7 @@
 """The differentiable operations, one file per family: forward and its derivative on one screen.
 
-`elementwise` · `activation` · `reduce` · `shape` · `linalg` · `loss`. Functions take and give tensors; the classes
-behind them are the nodes of the graph.
+`elementwise` · `activation` · `reduce` · `shape` · `linalg` · `attention` · `loss`. Functions take and give tensors;
+the classes behind them are the nodes of the graph.
 """
 
 from ._common import ShapeError, result_type
@@ -18,6 +18,7 @@ from .activation import (
     softplus,
     tanh,
 )
+from .attention import scaled_dot_product_attention
 from .elementwise import (
     abs,
     add,
@@ -114,6 +115,7 @@ __all__ = [
     "relu",
     "reshape",
     "result_type",
+    "scaled_dot_product_attention",
     "setitem",
     "sigmoid",
     "sign",

@@ -4,6 +4,7 @@ The package works on these files alone (`TGE_KERNELS=reference`); docstrings are
 """
 
 # ruff: noqa: F401, F403
+from .attention import attention, attention_backward
 from .basic import *
 from .convolution import convolve, convolve_input_gradient, convolve_weight_gradient
 from .lookup import take, take_backward

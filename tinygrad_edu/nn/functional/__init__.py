@@ -1,6 +1,6 @@
 """The functions behind the modules: activations, `linear`, `dropout`, losses. PyTorch's `nn.functional`."""
 
-from ...ops import cross_entropy, mse_loss
+from ...ops import cross_entropy, mse_loss, scaled_dot_product_attention
 from .activation import elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
 from .dropout import dropout
 from .linear import linear, one_hot
@@ -29,6 +29,7 @@ __all__ = [
     "nll_loss",
     "one_hot",
     "relu",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
