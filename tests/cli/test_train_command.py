@@ -71,7 +71,7 @@ def test_digits_are_learned(digits):
     names = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()}
     assert names == {
         *("config.json", "env.json", "preprocess.json", "history.csv", "result.json", "curves.png", "weights.png"),
-        *("ckpt/last.safetensors", "ckpt/final.safetensors"),
+        *("ckpt/last.safetensors", "ckpt/final.safetensors", "steps.npz", "test-readings.json"),
     }
     for picture in ("curves.png", "weights.png"):
         assert (run / picture).read_bytes()[:4] == b"\x89PNG"
@@ -216,6 +216,7 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path):
     last = run / "ckpt" / "last.safetensors"
     good = last.read_bytes()
     last.write_bytes(good[:-100])
+    (run / "test-readings.json").unlink()  # as if it had been killed before
     done = invoke("train", "digits", "--resume", run, "--epochs", 3)
     assert done.exit_code == 2
     assert "damaged" in done.output
@@ -225,6 +226,21 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path):
         done = invoke("train", "digits", "--resume", run)
         assert done.exit_code == 2, done.output
         assert "config.json" in done.output
+
+
+def test_the_test_rows_of_a_run_are_read_once(tmp_path):
+    run = tmp_path / "digits-1"
+    assert invoke("train", "digits", "--out", tmp_path, "--epochs", 2, "--quiet").exit_code == 0
+    assert result(run)["test_readings"] == 1
+    kept = (run / "result.json").read_bytes()
+    again = ["train", "digits", "--resume", run, "--epochs", 3, "--quiet"]
+    done = invoke(*again)
+    assert done.exit_code == 2
+    assert "have been read (the result after 2 epochs)" in done.output
+    assert (run / "result.json").read_bytes() == kept
+    assert invoke(*again, "--spend-test-set").exit_code == 0
+    assert result(run)["test_readings"] == 2
+    assert json.loads((run / "test-readings.json").read_text())["readings"][1] == "the result after 3 epochs"
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -80,7 +80,8 @@ def test_callbacks_fire_in_order_and_see_the_state():
 
     make(callbacks=[Spy()]).fit(problem(20), epochs=1, batch_size=10, val=problem(5))
     step = ["on_batch_start", "after_forward", "after_backward", "after_update"]
-    expected = ["on_fit_start", "on_epoch_start", *step, *step, "on_validation_end", "on_epoch_end", "on_fit_end"]
+    validation = ["on_validation_start", "on_validation_end"]
+    expected = ["on_fit_start", "on_epoch_start", *step, *step, *validation, "on_epoch_end", "on_fit_end"]
     assert [name for name, *_ in seen] == expected
     assert seen[6] == ("on_batch_start", 1, 2)
 

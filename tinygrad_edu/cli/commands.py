@@ -81,11 +81,13 @@ def _rate(context: click.Context, parameter: click.Parameter, value: float | Non
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
               help="Folder in which the run gets its own folder.")  # fmt: skip
 @click.option("--resume", metavar="RUN|auto", help="Go on with an interrupted run: its folder, or auto for the newest.")
+@click.option("--spend-test-set", is_flag=True, help="Read the test rows of a resumed run a second time.")
 @click.option("--quiet", is_flag=True, help="Print one line, at the end.")
 @click.pass_context
 def train(
-    context: click.Context, data: str, out: Path, resume: str | None, threads: int | None, quiet: bool, **given: Any
-) -> None:
+    context: click.Context, data: str, out: Path, resume: str | None, threads: int | None, spend_test_set: bool,
+    quiet: bool, **given: Any,
+) -> None:  # fmt: skip
     """Train a model on DATA and leave a run folder with everything about it.
 
     \b
@@ -93,8 +95,9 @@ def train(
     diabetes  442 patients, ten measurements each; a linear model of the disease's progression
 
     The rows are split once: the model learns on train, dev shows each epoch how it does on rows it has not seen, and
-    test is used once, at the end. The run folder holds config.json, env.json, history.csv, result.json, ckpt/
-    (checkpoints), curves.png and weights.png. Stop with Ctrl-C and go on with --resume.
+    test is used once, at the end (test-readings.json counts it). The run folder holds config.json, env.json,
+    history.csv, steps.npz (how parameters moved), result.json, ckpt/ (checkpoints), curves.png and weights.png. Stop
+    with Ctrl-C and go on with --resume.
     """
     wanted = {name: value for name, value in given.items() if value is not None}
     if threads is not None:
@@ -110,7 +113,7 @@ def train(
             run = experiment.new_run(out, params)
         else:
             params = experiment.resumed(run, data, wanted)
-        status = experiment.train(run, params, quiet=quiet)
+        status = experiment.train(run, params, quiet=quiet, spend_test_set=spend_test_set)
     except OSError as error:
         raise click.ClickException(f"{error.strerror or error}") from error
     context.exit(status)

@@ -54,7 +54,9 @@ class HParams:
 class Task:
     """A data set made ready: split, scaled, with its loss and its sizes."""
 
-    parts: dict[str, data.TensorDataset]
+    train: data.TensorDataset
+    dev: data.TensorDataset
+    test: data.HeldOut
     inputs: int
     outputs: int
     loss: Any
@@ -140,18 +142,24 @@ def prepare(params: HParams) -> Task:
     """Load, split and scale the data."""
     source = data.load_digits() if params.data == "digits" else data.load_diabetes()
     split = source.split(params.split, seed=params.seed)
-    raw = {name: part[:] for name, part in zip(("train", "dev", "test"), split, strict=True)}
     inputs = source.X.shape[1]
+
+    def made(ready: Any, outputs: int, *rest: Any) -> Task:
+        """The task whose rows are made ready by a function of (x, y); those of test when they are opened."""
+        train, dev = (data.TensorDataset(*ready(*part[:])) for part in (split.train, split.dev))
+        test = split.test.map(lambda rows: data.TensorDataset(*ready(*rows[:])))
+        return Task(train, dev, test, inputs, outputs, *rest, split=str(split))
+
     if params.data == "digits":
-        parts = {name: data.TensorDataset(x.numpy() / np.float32(16), y) for name, (x, y) in raw.items()}
         loss = functools.partial(F.cross_entropy, label_smoothing=params.label_smoothing)
-        return Task(parts, inputs, 10, loss, {"accuracy": training.accuracy}, {"divide": 16}, str(split))
-    x_scale = data.Standardize().fit(raw["train"][0])
-    y_scale = data.Standardize().fit(raw["train"][1].numpy()[:, None])
-    parts = {name: data.TensorDataset(x_scale(x), y_scale(y.numpy()[:, None])) for name, (x, y) in raw.items()}
+        return made(
+            lambda x, y: (x.numpy() / np.float32(16), y), 10, loss, {"accuracy": training.accuracy}, {"divide": 16}
+        )
+    x, y = split.train[:]
+    x_scale, y_scale = data.Standardize().fit(x), data.Standardize().fit(y.numpy()[:, None])
     preprocess = {"x": x_scale.state_dict(), "y": y_scale.state_dict(), "columns": list(source.columns)}
     metrics = {"mae": training.mean_absolute_error}
-    return Task(parts, inputs, 1, F.mse_loss, metrics, preprocess, str(split))
+    return made(lambda x, y: (x_scale(x), y_scale(y.numpy()[:, None])), 1, F.mse_loss, metrics, preprocess)
 
 
 def build_model(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
@@ -163,9 +171,15 @@ def build_model(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequen
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
-def train(run: Path, params: HParams, *, quiet: bool) -> int:
+def train(run: Path, params: HParams, *, quiet: bool, spend_test_set: bool = False) -> int:
     """Train, evaluate once on test, write the run folder; the exit status."""
     task = prepare(params)
+    task.test.log = run / "test-readings.json"
+    if task.test.readings and not spend_test_set:
+        raise Refused(
+            f"{run}: its test rows have been read ({'; '.join(task.test.readings)}), so its result stands; more "
+            f"training could only be chosen by that result. To read them again all the same: --spend-test-set"
+        )
     tg.manual_seed(params.seed)
     model = build_model(task.inputs, params.hidden, task.outputs)
     before = np.array(model[0].weight.detach().numpy())  # a resumed run draws the same ones again
@@ -196,9 +210,9 @@ def train(run: Path, params: HParams, *, quiet: bool) -> int:
     start = time.perf_counter()
     try:
         history = trainer.fit(
-            task.parts["train"],
+            task.train,
             epochs=params.epochs,
-            val=task.parts["dev"],
+            val=task.dev,
             batch_size=params.batch_size,
             resume="auto" if (run / "ckpt" / "last.safetensors").exists() else None,
         )
@@ -218,9 +232,10 @@ def train(run: Path, params: HParams, *, quiet: bool) -> int:
         "data": params.data,
         "epochs": len(history),
         "stopped": history.stopped,
-        **{f"train_{k}": v for k, v in trainer.evaluate(task.parts["train"]).items()},
-        **{f"dev_{k}": v for k, v in trainer.evaluate(task.parts["dev"]).items()},
-        **score(trainer, task),
+        **{f"train_{k}": v for k, v in trainer.evaluate(task.train).items()},
+        **{f"dev_{k}": v for k, v in trainer.evaluate(task.dev).items()},
+        **score(trainer, task, spend_test_set),
+        "test_readings": len(task.test.readings),
         "parameters": count,
         "sha256": training.fingerprint(model),
         "seconds": round(seconds, 3),
@@ -241,9 +256,9 @@ def loss_floor(params: HParams, classes: int) -> float:
     return -right * math.log(right) - (classes - 1) * other * math.log(other)
 
 
-def score(trainer: training.Trainer, task: Task) -> dict[str, float]:
+def score(trainer: training.Trainer, task: Task, spend: bool) -> dict[str, float]:
     """The figures on the test rows, in units that mean something."""
-    test = task.parts["test"]
+    test = task.test.open(f"the result after {len(trainer.state.history)} epochs", spend=spend)
     found = {f"test_{k}": v for k, v in trainer.evaluate(test).items()}
     if "y" in task.preprocess:
         scale = data.Standardize()

@@ -3,6 +3,7 @@
 from .checks import check_finite, check_labels
 from .dataset import Dataset, Subset, TensorDataset
 from .embedded import SPLITS, EmbeddedData, load_diabetes, load_digits
+from .heldout import HeldOut, HeldOutError, refuse_held_out
 from .loader import DataLoader
 from .split import Split, random_split, train_dev_test_split
 from .transform import Standardize
@@ -12,6 +13,8 @@ __all__ = [
     "DataLoader",
     "Dataset",
     "EmbeddedData",
+    "HeldOut",
+    "HeldOutError",
     "Split",
     "Standardize",
     "Subset",
@@ -21,5 +24,6 @@ __all__ = [
     "load_diabetes",
     "load_digits",
     "random_split",
+    "refuse_held_out",
     "train_dev_test_split",
 ]

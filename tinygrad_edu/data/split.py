@@ -12,22 +12,24 @@ import numpy as np
 from ..random import Generator, default_generator
 from .checks import check_labels
 from .dataset import Dataset, Subset, TensorDataset
+from .heldout import HeldOut
 
 
 @dataclass(frozen=True)
 class Split:
     """Train, dev and test rows of one data set; `train, dev, test = split` unpacks it.
 
-    `duplicates`: how many rows of dev and test stand in train as well, value for value (None: not looked at).
+    `test` is held out: `test.open("why")` gives its rows, once. `duplicates`: how many rows of dev and test stand in
+    train as well, value for value (None: not looked at).
     """
 
     train: Subset
     dev: Subset
-    test: Subset
+    test: HeldOut
     duplicates: int | None
     how: str
 
-    def __iter__(self) -> Iterator[Subset]:
+    def __iter__(self) -> Iterator[Any]:
         return iter((self.train, self.dev, self.test))
 
     def __str__(self) -> str:
@@ -69,13 +71,16 @@ def train_dev_test_split(
     seed: int = 0,
     stratify: bool | str = "auto",
     order: str = "random",
+    groups: Any = None,
 ) -> Split:
     """Split once into train, dev and test.
 
     `data`: a data set or `(X, y)`. `dev`, `test`: a fraction of the rows (float) or a count (int); train gets the rest.
     `stratify`: each class in the same proportion everywhere; "auto" does so where the last tensor holds integer labels.
     `order`: "random", or "block" for contiguous blocks in file order (train first), for data whose neighbours belong
-    together. Raises ValueError for sizes that leave no training rows and classes too small to be in every part.
+    together. `groups`: one label per row; rows of a group (a person, a document) stay together, so that parts have as
+    near the wanted sizes as whole groups allow, and are not stratified. Raises ValueError for sizes that leave no
+    training rows, classes too small to be in every part, and fewer groups than parts.
     """
     dataset = data if isinstance(data, Dataset) or not isinstance(data, tuple | list) else TensorDataset(*data)
     size = len(dataset)
@@ -89,7 +94,12 @@ def train_dev_test_split(
         )
     if order not in ("random", "block"):
         raise ValueError(f'train_dev_test_split: order is {order!r}; it can be "random" or "block"')
-    labels = _labels(dataset, stratify) if order == "random" else None
+    if groups is not None and (order != "random" or stratify is True):
+        raise ValueError('train_dev_test_split: groups go with order="random" and are not stratified')
+    labels = _labels(dataset, stratify) if order == "random" and groups is None else None
+    if groups is not None:
+        parts = _grouped(np.asarray(groups), [size - n_dev - n_test, n_dev, n_test], seed)
+        return _as_split(dataset, parts, f"random, whole groups, seed {seed}")
     if order == "block":
         rows, how = np.arange(size)[::-1], "contiguous blocks"
     elif labels is None:
@@ -97,10 +107,34 @@ def train_dev_test_split(
     else:
         rows = _interleaved(labels, seed, parts=1 + (n_dev > 0) + (n_test > 0))
         how = f"random, stratified, seed {seed}"
+    return _as_split(dataset, [rows[n_dev + n_test :], rows[n_test : n_dev + n_test], rows[:n_test]], how)
+
+
+def _as_split(dataset: Any, rows: list[np.ndarray], how: str) -> Split:
+    """The split whose parts have these rows."""
     # Sorted: the order of training rows is the loader's business, and a reader finds the rows in the file.
-    parts = [np.sort(p) for p in (rows[n_dev + n_test :], rows[n_test : n_dev + n_test], rows[:n_test])]
+    parts = [np.sort(part) for part in rows]
     subsets = [Subset(dataset, part) for part in parts]
-    return Split(subsets[0], subsets[1], subsets[2], _duplicates(dataset, parts), how)
+    return Split(subsets[0], subsets[1], HeldOut(subsets[2]), _duplicates(dataset, parts), how)
+
+
+def _grouped(groups: np.ndarray, wanted: list[int], seed: int) -> list[np.ndarray]:
+    """Rows for each part, whole groups only: each group, in random order, goes where most is lacking, in proportion."""
+    if groups.ndim != 1 or len(groups) != sum(wanted):
+        raise ValueError(f"train_dev_test_split: groups has shape {groups.shape}; one label for each of {sum(wanted)} "
+                         f"rows is due")  # fmt: skip
+    names, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    used = [i for i, n in enumerate(wanted) if n]
+    if len(names) < len(used):
+        raise ValueError(f"train_dev_test_split: {len(names)} group(s) cannot be in {len(used)} parts")
+    part_of_group = np.empty(len(names), np.int64)
+    have = [0] * len(wanted)
+    shuffled = Generator(seed).permutation(len(names))
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:  # large ones first: small ones fill the gaps
+        part = max(used, key=lambda i: (1 - have[i] / wanted[i], -i))
+        part_of_group[group] = part
+        have[part] += int(sizes[group])
+    return [np.flatnonzero(part_of_group[member] == i) for i in range(len(wanted))]
 
 
 def _count(name: str, wanted: float, size: int) -> int:

@@ -1,27 +1,64 @@
 """Training: the Trainer, its callbacks, the history it returns, and checkpoints that survive anything."""
 
-from .callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, StopOnNaN, TrainState
+from .callbacks import (
+    Callback,
+    Checkpoint,
+    CSVLog,
+    EarlyStopping,
+    LRMonitor,
+    StopOnNaN,
+    TensorBoardLog,
+    TrainState,
+)
 from .checkpoint import CheckpointError, fingerprint, load_checkpoint, load_model, save_checkpoint, write_atomically
+from .describe import LayerRow, layer_rows, summary
+from .explore import LRCurve, StepTrace, Verdict
+from .finetune import load_weights, parameter_groups, replace_head
 from .history import History
+from .hparams import HParams
+from .influence import EMA, Freeze, ReduceLROnPlateau, Unfreeze, freeze, unfreeze
 from .metrics import accuracy, mean_absolute_error, r2_score
+from .recorder import Recorder
+from .schedule import PerUpdate, Schedule
 from .trainer import Trainer
 
 __all__ = [
+    "EMA",
     "CSVLog",
     "Callback",
     "Checkpoint",
     "CheckpointError",
     "EarlyStopping",
+    "Freeze",
+    "HParams",
     "History",
+    "LRCurve",
+    "LRMonitor",
+    "LayerRow",
+    "PerUpdate",
+    "Recorder",
+    "ReduceLROnPlateau",
+    "Schedule",
+    "StepTrace",
     "StopOnNaN",
+    "TensorBoardLog",
     "TrainState",
     "Trainer",
+    "Unfreeze",
+    "Verdict",
     "accuracy",
     "fingerprint",
+    "freeze",
+    "layer_rows",
     "load_checkpoint",
     "load_model",
+    "load_weights",
     "mean_absolute_error",
+    "parameter_groups",
     "r2_score",
+    "replace_head",
     "save_checkpoint",
+    "summary",
+    "unfreeze",
     "write_atomically",
 ]

@@ -24,12 +24,21 @@ class TrainState:
     batches: int = 0  # batches in an epoch
     xb: Any = None
     yb: Any = None
+    weights: Any = None  # of the rows of this batch, if there are any
     outputs: Any = None
     loss: Any = None
     row: dict[str, Any] = field(default_factory=dict)  # this epoch's row of the history, filled at its end
     history: History = field(default_factory=History)
-    stop: str | None = None
+    stop: str | None = None  # set by a callback: training is over
+    paused: str | None = None  # a limit of `fit` was reached: a resumed run goes on
+    partial: bool = False  # the last row of the history stands for the finished part of an epoch
     error: BaseException | None = None
+    notes: list[str] = field(default_factory=list)  # what `fit` decided by itself; progress shows it
+    count: float = 0.0  # rows of this batch, or their weight
+    pending: float = 0.0  # rows whose gradients wait for the next update
+    grad_norm: float | None = None  # of all gradients before clipping, with clip_norm
+    max_steps: int | None = None
+    deadline: float | None = None
 
 
 class Callback:
@@ -60,11 +69,17 @@ class Callback:
     def after_update(self, trainer: Any, state: TrainState) -> None:
         """The optimiser has moved the parameters."""
 
+    def on_validation_start(self, trainer: Any, state: TrainState) -> None:
+        """Before the validation data are looked at."""
+
     def on_validation_end(self, trainer: Any, state: TrainState) -> None:
         """`state.row` holds the validation columns."""
 
     def on_epoch_end(self, trainer: Any, state: TrainState) -> None:
         """`state.row` is complete and is the last row of `state.history`."""
+
+    def on_partial_epoch_end(self, trainer: Any, state: TrainState) -> None:
+        """In place of `on_epoch_end` where a limit ended the epoch before its last batch."""
 
     def on_fit_end(self, trainer: Any, state: TrainState) -> None:
         """After the last epoch."""
@@ -151,15 +166,32 @@ class EarlyStopping(Callback):
 class Checkpoint(Callback):
     """Save everything a resumed run needs to `folder/last.safetensors` after every epoch.
 
-    With `monitor`, also `folder/best.safetensors` whenever that column is better than ever before.
+    With `every_steps`, also after that many updates, within an epoch; with `monitor`, also
+    `folder/best.safetensors` whenever that column is better than ever before.
     """
 
     order = 100
 
-    def __init__(self, folder: str | os.PathLike[str], *, monitor: str | None = None, mode: str = "auto") -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        monitor: str | None = None,
+        mode: str = "auto",
+        every_steps: int | None = None,
+    ) -> None:
+        if every_steps is not None and every_steps < 1:
+            raise ValueError(f"Checkpoint: every_steps is {every_steps}; it must be at least 1")
         self.folder = Path(folder)
+        self.every_steps = every_steps
         self.monitor = monitor
         self.sign = -1.0 if monitor is not None and is_maximised(monitor, mode) else 1.0
+
+    def after_update(self, trainer: Any, state: TrainState) -> None:
+        """In the middle of an epoch: when asked to, and when a limit ends it here."""
+        due = self.every_steps is not None and state.step % self.every_steps == 0
+        if (due or state.paused) and state.batch < state.batches:
+            trainer.save(self.folder / "last.safetensors")
 
     def on_epoch_end(self, trainer: Any, state: TrainState) -> None:
         """Write the file(s)."""
@@ -185,6 +217,65 @@ class CSVLog(Callback):
     def on_fit_end(self, trainer: Any, state: TrainState) -> None:
         """Write them again: a run killed between its last checkpoint and its last row is completed by resuming it."""
         state.history.to_csv(self.path)
+
+
+class LRMonitor(Callback):
+    """Note the learning rate of every parameter group at every update: `rates` is one list per group."""
+
+    def __init__(self) -> None:
+        self.rates: list[list[float]] = []
+
+    def on_fit_start(self, trainer: Any, state: TrainState) -> None:
+        """A new run starts with nothing noted."""
+        if not state.step:
+            self.rates = [[] for _ in trainer.optimizer.param_groups]
+
+    def after_backward(self, trainer: Any, state: TrainState) -> None:
+        """The rates that the coming update uses."""
+        for noted, group in zip(self.rates, trainer.optimizer.param_groups, strict=True):
+            noted.append(float(group["lr"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has been noted."""
+        return {"rates": [list(rates) for rates in self.rates]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on."""
+        self.rates = [list(rates) for rates in state["rates"]]
+
+
+class TensorBoardLog(Callback):
+    """Write every number of the history as TensorBoard events to `folder`. Needs tensorboardX."""
+
+    order = 90
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise ImportError("TensorBoardLog needs tensorboardX: pip install 'tinygrad_edu[tensorboard]'") from None
+        self.make = lambda: SummaryWriter(str(folder), write_to_disk=True)
+        self.writer: Any = None
+
+    def on_fit_start(self, trainer: Any, state: TrainState) -> None:
+        """Open the file."""
+        self.writer = self.make()
+
+    def on_epoch_end(self, trainer: Any, state: TrainState) -> None:
+        """One point in each curve."""
+        for name, value in state.row.items():
+            if name != "epoch":
+                self.writer.add_scalar(name, value, state.epoch)
+        self.writer.flush()
+
+    def on_fit_end(self, trainer: Any, state: TrainState) -> None:
+        """Close it."""
+        self.writer.close()
+
+    def on_exception(self, trainer: Any, state: TrainState) -> None:
+        """Close it."""
+        if self.writer is not None:
+            self.writer.close()
 
 
 class StopOnNaN(Callback):

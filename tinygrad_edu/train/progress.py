@@ -45,10 +45,17 @@ def _number(value: float) -> str:
 class Lines(Callback):
     """One line an epoch on standard output."""
 
+    def on_fit_start(self, trainer: Any, state: TrainState) -> None:
+        """What `fit` decided by itself."""
+        for note in state.notes:
+            sys.stdout.write(note + "\n")
+
     def on_epoch_end(self, trainer: Any, state: TrainState) -> None:
         """Write the line."""
         sys.stdout.write(epoch_line(state) + "\n")
         sys.stdout.flush()
+
+    on_partial_epoch_end = on_epoch_end
 
 
 class Bar(Callback):
@@ -76,6 +83,8 @@ class Bar(Callback):
         fields: dict[str, Any] = {"epoch": state.epoch, "epochs": state.epochs, "loss": "…", "rate": 0.0}
         self.task = self.progress.add_task("", total=total, completed=done, **fields)
         self.progress.start()
+        for note in state.notes:
+            self.progress.console.print(note, highlight=False, soft_wrap=True)
         self.shown, self.rows = time.perf_counter(), 0
 
     def after_update(self, trainer: Any, state: TrainState) -> None:
@@ -95,6 +104,8 @@ class Bar(Callback):
     def on_epoch_end(self, trainer: Any, state: TrainState) -> None:
         """A line above the bar."""
         self.progress.console.print(epoch_line(state), highlight=False, soft_wrap=True)
+
+    on_partial_epoch_end = on_epoch_end
 
     def on_fit_end(self, trainer: Any, state: TrainState) -> None:
         """Take the bar away."""

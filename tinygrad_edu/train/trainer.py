@@ -6,12 +6,15 @@
         loss.backward()
         optimizer.step()
 
-gives the same parameters, to the bit, as `Trainer(model, loss_function, optimizer, seed=seed).fit(train, …)`.
+gives the same parameters, to the bit, as `Trainer(model, loss_function, optimizer, seed=seed).fit(train, …)`;
+`Trainer.explain()` prints the loop with everything that has been added to it.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +22,18 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad
-from ..data import DataLoader, TensorDataset, check_finite
+from ..data import DataLoader, HeldOut, TensorDataset, check_finite, train_dev_test_split
+from ..nn.utils import clip_grad_norm_
 from ..random import Generator, default_generator
 from ..tensor import Tensor
+from . import describe, explore, finetune
 from .callbacks import Callback, Checkpoint, CSVLog, TrainState
 from .checkpoint import CheckpointError, check_model_state, check_optimizer_state, load_checkpoint, save_checkpoint
 from .history import History
 from .progress import MODES, make_progress
+from .recorder import LEVELS, Recorder
+from .schedule import Schedule
+from .weighting import WeightedRows, row_losses, row_weights, weighted_mean
 
 Metric = Callable[[Any, Any], Any]
 
@@ -33,39 +41,69 @@ Metric = Callable[[Any, Any], Any]
 class Trainer:
     """Fit `model` to data by minimising `loss(outputs, targets)` with `optimizer`.
 
-    `metrics`: name → function of (outputs, targets) that gives a mean over rows. `seed`: the order of the batches;
-    initialisation and dropout are the default generator's (`tg.manual_seed`). `run_dir`: a folder that gets
-    `history.csv` and `ckpt/last.safetensors` after every epoch. `progress`: "auto", "bar", "lines" or "none".
+    `metrics`: name → function of (outputs, targets) that gives a mean over rows.
+    `schedule`: a learning-rate scheduler of `optim.lr_scheduler` over `optimizer`; it is stepped after every epoch, or
+    after every update if it is a OneCycleLR or CyclicLR (`PerUpdate(scheduler)` does so with any).
+    `clip_norm`: the largest norm that all gradients together may have (Pascanu et al. 2013).
+    `accumulate`: batches whose gradients make one update; 4 batches of 8 rows give what one of 32 gives.
+    `device`: where model and batches are. `seed`: the order of the batches; initialisation and dropout are the default
+    generator's (`tg.manual_seed`). `run_dir`: a folder that gets `history.csv`, `steps.npz` and, after every epoch,
+    `ckpt/last.safetensors`. `record`: "none", "light" (norms of parameters, gradients and updates at 500 moments of a
+    run at most) or "full" (the parameters themselves, for models of up to 10,000). `progress`: "auto", "bar", "lines"
+    or "none". `parallel`: a `DataParallel`, for training in several processes.
     """
 
     def __init__(
         self,
         model: Any,
-        loss: Callable[[Any, Any], Any],
+        loss: Callable[..., Any],
         optimizer: Any,
         *,
         metrics: Mapping[str, Metric] | None = None,
         callbacks: Iterable[Callback] = (),
+        schedule: Any = None,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+        device: Any = "cpu",
         seed: int = 0,
         run_dir: str | os.PathLike[str] | None = None,
+        record: str = "light",
         progress: str = "auto",
+        parallel: Any = None,
     ) -> None:
         if progress not in MODES:
             raise ValueError(f"Trainer: progress is {progress!r}; it can be {', '.join(MODES)}")
-        self.model = model
+        if record not in LEVELS:
+            raise ValueError(f"Trainer: record is {record!r}; it can be {', '.join(LEVELS)}")
+        if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
+            raise ValueError(f"Trainer: accumulate is {accumulate!r}; it must be a whole number of batches, 1 or more")
+        if clip_norm is not None and not clip_norm > 0:
+            raise ValueError(f"Trainer: clip_norm is {clip_norm!r}; it must be a positive number, or None")
+        self.model = model.to(device)
         self.loss = loss
         self.optimizer = optimizer
         self.metrics = dict(metrics or {})
+        self.clip_norm = clip_norm
+        self.accumulate = accumulate
+        self.device = device
         self.seed = seed
         self.run_dir = None if run_dir is None else Path(run_dir)
         self.progress = progress
+        self.parallel = parallel
+        self.schedule = None if schedule is None else Schedule(schedule, optimizer)
         self.callbacks = list(callbacks)
+        if self.schedule is not None:
+            self.callbacks.append(self.schedule)
+        if record != "none":
+            self.callbacks.append(Recorder(record, None if self.run_dir is None else self.run_dir / "steps.npz"))
         if self.run_dir is not None:
-            self.callbacks += [CSVLog(self.run_dir / "history.csv"), Checkpoint(self.run_dir / "ckpt")]
+            self.callbacks.append(CSVLog(self.run_dir / "history.csv"))
+            self.callbacks.append(Checkpoint(self.run_dir / "ckpt"))
         self.callbacks.sort(key=lambda callback: callback.order)
         self.state = TrainState(epochs=0)
         self._active = self.callbacks
         self._loader: DataLoader | None = None
+        self._totals = _Means()
 
     # -- the loop ----------------------------------------------------------------------------------------------------
     def fit(
@@ -76,102 +114,267 @@ class Trainer:
         val: Any = None,
         batch_size: int = 32,
         shuffle: bool = True,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        max_steps: int | None = None,
+        max_seconds: float | None = None,
         resume: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train until `epochs` epochs are done and return the history, one row per epoch.
 
         `train`, `val`: a data set of (x, y) rows, a pair of arrays, or a DataLoader (which then decides on batches and
-        order). `resume`: a checkpoint, a run folder, or "auto" (the one in `run_dir`, if there is one); training goes
-        on after its last finished epoch as if it had never stopped. Raises ValueError for bad data, an unknown
-        monitored column or other batches than the saved run had; CheckpointError for a damaged or foreign checkpoint.
+        order). `val=0.2` sets a fifth of the training rows aside, by class where there are classes. `sample_weight`:
+        one weight per row; `class_weight`: {label: weight} or "balanced"; the loss of a batch is then Σ w·l / Σ w.
+        `max_steps` updates in the whole run, or `max_seconds` of this call, end it early, also within an epoch, whose
+        row then stands for its finished part. `resume`: a checkpoint, a run folder, or "auto" (the one in `run_dir`, if
+        there is one); training goes on where it was saved as if it had never stopped. Raises ValueError for bad data,
+        an unknown monitored column or other batches than the saved run had; CheckpointError for a damaged or foreign
+        checkpoint.
         """
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
-            raise ValueError(f"Trainer.fit: epochs is {epochs!r}; it must be a whole number, 0 or more")
-        loader = self._batches(train, "train", batch_size, shuffle)
-        val = None if val is None else self._batches(val, "val", max(batch_size, 256), False)
+        _check_limits(epochs, max_steps, max_seconds)
+        state = TrainState(epochs=epochs)
+        loader, val = self._prepare(state, train, val, batch_size, shuffle, sample_weight, class_weight)
         self._check_monitored(val is not None)
-        self._loader = loader
-        self.state = state = TrainState(epochs=epochs, batches=len(loader))
+        self._loader, self._totals, self.state = loader, _Means(), state
+        state.batches = len(loader)
         if resume is not None:
             self._resume(resume)
+        state.max_steps = max_steps
+        state.deadline = None if max_seconds is None else time.monotonic() + max_seconds
         progress = make_progress(self.progress)
         self._active = self.callbacks if progress is None else [progress, *self.callbacks]
         try:
             self._call("on_fit_start")
-            while state.epoch < epochs and not state.stop:
-                state.epoch += 1
+            while state.epoch - bool(state.batch) < epochs and not state.stop and not self._limit():
+                if not state.batch:
+                    state.epoch += 1
                 self._epoch(loader, val)
             self._call("on_fit_end")
         except BaseException as error:
             state.error = error
             self._call("on_exception")
             raise
-        state.history.stopped = state.stop
+        state.history.stopped = state.stop or state.paused
         return state.history
 
     def _epoch(self, loader: DataLoader, val: DataLoader | None) -> None:
         """One pass over the data: an update per batch, then validation, then the history's row."""
-        state, model, optimizer = self.state, self.model, self.optimizer
-        totals = _Means()
+        state, model, totals = self.state, self.model, self._totals
         model.train()
         self._call("on_epoch_start")
-        for state.batch, (xb, yb) in enumerate(loader, start=1):
-            state.xb, state.yb = xb, yb
+        done = state.batch  # not 0 where a resumed run enters the middle of an epoch
+        for state.batch, (xb, yb, *weights) in enumerate(loader, start=done + 1):
+            state.xb, state.yb, state.weights = self._placed(xb, yb, *weights)
             self._call("on_batch_start")
-            optimizer.zero_grad()
-            state.outputs = model(xb)
-            state.loss = self.loss(state.outputs, yb)
+            self._forward()
             self._call("after_forward")
             if state.stop:
                 return  # before the update; an unfinished epoch has no row
-            state.loss.backward()
+            self._backward()
+            totals.add(len(xb), self._scores(state.outputs, state.yb), state.count, float(state.loss.item()))
+            if state.batch % self.accumulate and state.batch < len(loader):
+                continue
+            self._gathered()
             self._call("after_backward")
-            optimizer.step()
-            state.step += 1
+            self._update()
+            state.paused = self._limit()
             self._call("after_update")
-            totals.add(len(xb), self._scores(state.outputs, yb, state.loss))
-        state.xb = state.yb = state.outputs = state.loss = None  # the graph is not kept until the next epoch
-        state.row = {"epoch": state.epoch, **totals.means(), "lr": float(optimizer.param_groups[0]["lr"])}
+            if (state.stop or state.paused) and state.batch < len(loader):  # else the loader ends its epoch by itself
+                break
+        state.xb = state.yb = state.weights = state.outputs = state.loss = None  # no graph is kept for the next epoch
+        if not totals.rows:
+            return
+        state.row = {"epoch": state.epoch, **totals.means(), "lr": float(self.optimizer.param_groups[0]["lr"])}
         if val is not None:
+            self._call("on_validation_start")
             state.row |= {f"val_{name}": value for name, value in self.evaluate(val).items()}
             self._call("on_validation_end")
         state.history.rows.append(dict(state.row))
+        state.partial = bool(state.paused) and state.batch < len(loader)
+        if state.partial:  # where a resumed run goes on is kept
+            self._call("on_partial_epoch_end")
+            return
+        totals.clear()
+        state.batch = 0
         self._call("on_epoch_end")
+
+    def _forward(self) -> None:
+        """The outputs and the loss of the batch in `state`; the first batch of an update starts with no gradients."""
+        state = self.state
+        if not state.pending:
+            self.optimizer.zero_grad()
+        state.outputs = self.model(state.xb)
+        if state.weights is None:
+            state.loss, state.count = self.loss(state.outputs, state.yb), float(len(state.xb))
+        else:
+            state.loss = weighted_mean(row_losses(self.loss)(state.outputs, state.yb), state.weights)
+            state.count = float(state.weights.sum().item())
+
+    def _backward(self) -> None:
+        """Gradients of this batch; where several make one update, each counts by its rows (or their weights)."""
+        state = self.state
+        if self.accumulate == 1 and self.parallel is None:
+            state.loss.backward()
+        else:
+            (state.loss * state.count).backward()
+        state.pending += state.count
+
+    def _gathered(self) -> None:
+        """All gradients of one update are there: those of several batches, or processes, become a mean."""
+        state, rows = self.state, self.state.pending
+        if self.parallel is not None:
+            rows = self.parallel.sum_gradients(self.model, rows)
+        if (self.accumulate > 1 or self.parallel is not None) and rows:
+            for parameter in self.model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(1.0 / rows)
+        state.pending = 0.0
+
+    def _update(self) -> None:
+        """Clip the gradients if asked to, and let the optimiser move the parameters."""
+        if self.clip_norm is not None:
+            self.state.grad_norm = float(clip_grad_norm_(self.model.parameters(), self.clip_norm).item())
+        self.optimizer.step()
+        self.state.step += 1
+
+    def _limit(self) -> str | None:
+        """Which limit of `fit` has been reached, in words."""
+        state = self.state
+        where = f"in epoch {state.epoch}, batch {state.batch} of {state.batches}"
+        if state.max_steps is not None and state.step >= state.max_steps:
+            return f"max_steps={state.max_steps} reached {where}"
+        if state.deadline is not None and time.monotonic() >= state.deadline:
+            return f"max_seconds reached {where}"
+        return None
 
     def _call(self, moment: str) -> None:
         for callback in self._active:
             getattr(callback, moment)(self, self.state)
 
-    def _scores(self, outputs: Any, targets: Any, loss: Any) -> dict[str, float]:
+    def _scores(self, outputs: Any, targets: Any) -> dict[str, float]:
         with no_grad():
-            return {"loss": float(loss.item())} | {k: float(m(outputs, targets)) for k, m in self.metrics.items()}
+            return {name: float(metric(outputs, targets)) for name, metric in self.metrics.items()}
+
+    def step(self, xb: Any, yb: Any) -> explore.StepTrace:
+        """One visible update on one batch: every parameter, its gradient and its change, and what the loss did.
+
+        `fit` is nothing but this, repeated. Compares the drop of the loss that the gradient predicts with the actual.
+        """
+        return explore.step(self, xb, yb)
 
     # -- using the model ---------------------------------------------------------------------------------------------
-    def evaluate(self, data: Any, batch_size: int = 256) -> dict[str, float]:
-        """Loss and metrics on `data`, means over its rows; the model is in evaluation mode meanwhile."""
+    def evaluate(self, data: Any, *, batch_size: int = 256) -> dict[str, float]:
+        """Loss and metrics on `data`, means over its rows; the model is in evaluation mode meanwhile.
+
+        A `HeldOut` is opened for it, which counts as reading it.
+        """
         totals = _Means()
-        with _evaluating(self.model), no_grad():
-            for xb, yb in self._batches(data, "data", batch_size, False):
+        if isinstance(data, HeldOut):
+            data = data.open("Trainer.evaluate")
+        with evaluating(self.model), no_grad():
+            for xb, yb, *_ in self._batches(data, "data", batch_size, False):
+                xb, yb, _ = self._placed(xb, yb)
                 outputs = self.model(xb)
-                totals.add(len(xb), self._scores(outputs, yb, self.loss(outputs, yb)))
+                scores = self._scores(outputs, yb)
+                totals.add(len(xb), scores, float(len(xb)), float(self.loss(outputs, yb).item()))
         return totals.means()
 
-    def predict(self, X: Any, batch_size: int = 256) -> np.ndarray:
+    def predict(self, X: Any, *, batch_size: int = 256) -> np.ndarray:
         """The model's outputs for the rows of `X` (array, tensor, or data set, whose targets are ignored)."""
+        if isinstance(X, HeldOut):
+            X = X.open("Trainer.predict")
         if isinstance(X, Tensor | np.ndarray | list):
             X = TensorDataset(self._floats(X))
             check_finite(X.tensors[0])
         outputs = []
-        with _evaluating(self.model), no_grad():
+        with evaluating(self.model), no_grad():
             for batch in X if isinstance(X, DataLoader) else DataLoader(X, batch_size):
-                outputs.append(self.model(batch[0]).numpy())
+                outputs.append(self.model(self._placed(batch[0], batch[0])[0]).detach().cpu().numpy())
         return np.concatenate(outputs)
 
+    # -- looking before leaping: none of these changes parameters, optimiser or random numbers -------------------------
+    def find_lr(self, data: Any, *, lo: float = 1e-6, hi: float = 10.0, steps: int = 100,
+                batch_size: int = 32) -> explore.LRCurve:  # fmt: skip
+        """Train a copy with a learning rate that grows from `lo` to `hi`, and see where the loss falls and explodes.
+
+        Smith, "Cyclical learning rates for training neural networks", 2017.
+        """
+        return explore.find_lr(self, data, lo, hi, steps, batch_size)
+
+    def overfit(self, data: Any, *, batches: int = 1, steps: int = 200, target: float = 1e-2,
+                batch_size: int = 32) -> explore.Verdict:  # fmt: skip
+        """Can a copy learn `batches` batches by heart? If not, something is wrong with model, loss or learning rate."""
+        return explore.overfit(self, data, batches, steps, target, batch_size)
+
+    def explain(self) -> str:
+        """The training loop as text, each callback printed where it fires."""
+        return describe.explain(self)
+
+    def describe(self) -> str:
+        """One table of parameters (what training finds) and hyperparameters (what was decided)."""
+        return describe.describe(self)
+
+    def summary(self, x: Any) -> str:
+        """Layers of the model on an example batch `x`: output shapes, parameters, multiplications."""
+        return describe.summary(self.model, x)
+
+    def fine_tune(
+        self,
+        data: Any,
+        *,
+        head: Any,
+        freeze_epochs: int = 1,
+        epochs: int = 3,
+        lr: float = 1e-3,
+        lr_ratio: float = 0.1,
+        **options: Any,
+    ) -> History:
+        """Train the new `head` (a module, or its name) alone for `freeze_epochs`, then everything for the rest.
+
+        In the second part the body learns with `lr · lr_ratio`, the head with `lr`. `options` go to `fit`. The
+        optimiser becomes a new one of the same class. Howard & Ruder 2018.
+        """
+        return finetune.fine_tune(self, data, head, freeze_epochs, epochs, lr, lr_ratio, options)
+
     # -- data --------------------------------------------------------------------------------------------------------
+    def _prepare(
+        self, state: TrainState, train: Any, val: Any, batch_size: int, shuffle: bool, sample_weight: Any,
+        class_weight: Any,
+    ) -> tuple[DataLoader, DataLoader | None]:  # fmt: skip
+        """The loaders that `fit` runs on; what was decided on the way is noted for the log."""
+        weighted = sample_weight is not None or class_weight is not None
+        if isinstance(train, DataLoader):
+            if weighted or isinstance(val, float):
+                raise ValueError("Trainer.fit: weights and val=<fraction> need a data set or arrays, not a DataLoader")
+        else:
+            train = self._dataset(train, "train")
+            weights = row_weights(train, sample_weight, class_weight, np.dtype(self._dtype()))
+            if isinstance(val, float):
+                split = train_dev_test_split(train, dev=val, test=0, seed=self.seed)
+                state.notes.append(f"val={val:g}: {len(split.dev)} of {len(train)} training rows set aside "
+                                   f"({split.how})")  # fmt: skip
+                weights = None if weights is None else weights[split.train.indices]
+                train, val = split.train, split.dev
+            if weights is not None:
+                train = WeightedRows(train, weights)
+        loader = self._batches(train, "train", batch_size, shuffle)
+        if self.parallel is not None:
+            loader = self.parallel.shard(loader)
+        return loader, None if val is None else self._batches(val, "val", max(batch_size, 256), False)
+
     def _batches(self, data: Any, name: str, batch_size: int, shuffle: bool) -> DataLoader:
-        """`data` as a loader, after a look at it: no rows or NaN in them are errors here, not a puzzle later."""
+        """`data` as a loader."""
         if isinstance(data, DataLoader):
             return data
+        data = self._dataset(data, name)
+        return DataLoader(data, batch_size, shuffle, generator=Generator(self.seed) if shuffle else None)
+
+    def _dataset(self, data: Any, name: str) -> Any:
+        """`data` as a data set, after a look at it: no rows or NaN in them are errors here, not a puzzle later."""
+        if isinstance(data, WeightedRows):
+            return data
+        if isinstance(data, HeldOut):
+            raise ValueError(f"Trainer: {name} is held-out test data; train and tune on other rows, evaluate() it once")
         if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], int | float):
             data = TensorDataset(self._floats(data[0]), self._floats(data[1]))
         if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
@@ -182,15 +385,25 @@ class Trainer:
                 raise ValueError(f"Trainer: the rows of {name} have {len(parts)} parts; (input, target) is wanted")
             for part, letter in zip(parts, "Xy", strict=True):
                 check_finite(part, f"{name}: {letter}")
-        return DataLoader(data, batch_size, shuffle, generator=Generator(self.seed) if shuffle else None)
+        return data
+
+    def _placed(self, x: Any, y: Any, weights: Any = None) -> tuple[Any, Any, Any]:
+        """A batch on the trainer's device."""
+        if self.device == "cpu":
+            return x, y, weights
+        return x.to(self.device), y.to(self.device), None if weights is None else weights.to(self.device)
+
+    def _dtype(self) -> Any:
+        """The dtype of the parameters."""
+        first = next(iter(self.model.parameters()), None)
+        return np.float32 if first is None else first.dtype
 
     def _floats(self, values: Any) -> Any:
         """Arrays of floats in the dtype of the parameters (NumPy makes float64, models are float32)."""
         if isinstance(values, Tensor):
             return values
         array = np.asarray(values)
-        first = next(iter(self.model.parameters()), None)
-        return array.astype(first.dtype) if array.dtype.kind == "f" and first is not None else array
+        return array.astype(self._dtype()) if array.dtype.kind == "f" else array
 
     def _check_monitored(self, validation: bool) -> None:
         """Raise ValueError before epoch 1 if a callback wants a column that no row will have."""
@@ -207,13 +420,16 @@ class Trainer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything needed to go on to `path`, atomically: the old file or the new one, never half."""
         state, loader = self.state, self._loader
+        rows = state.history.rows[:-1] if state.partial else state.history.rows
         save_checkpoint(
             path,
             {
-                "epoch": len(state.history),
+                "epoch": len(rows),
+                "batch": state.batch,  # of the epoch after, when it was saved in the middle of one
+                "totals": self._totals.state_dict(),
                 "step": state.step,
                 "stop": state.stop,
-                "history": state.history.rows,
+                "history": rows,
                 "model": dict(self.model.state_dict()),
                 "optimizer": {"class": type(self.optimizer).__name__, "state": self.optimizer.state_dict()},
                 "default_generator": default_generator.get_state(),
@@ -248,7 +464,9 @@ class Trainer:
             self._loader.load_state_dict(saved["loader"])
         for name, state in saved["callbacks"].items():
             named[name].load_state_dict(state)
-        self.state.epoch, self.state.step, self.state.stop = saved["epoch"], saved["step"], saved["stop"]
+        self.state.step, self.state.stop, self.state.batch = saved["step"], saved["stop"], saved["batch"]
+        self.state.epoch = saved["epoch"] + (self.state.batch > 0)
+        self._totals.load_state_dict(saved["totals"])
         self.state.history = History(saved["history"])
 
     def _checkpoint_path(self, source: str | os.PathLike[str]) -> Path | None:
@@ -266,7 +484,12 @@ class Trainer:
         loader = self._loader
         if loader is None:
             return {}
-        return {"rows": len(loader.dataset), "batch_size": loader.batch_size, "shuffle": loader.shuffle}
+        return {
+            "rows": len(loader.dataset),
+            "batch_size": loader.batch_size,
+            "shuffle": loader.shuffle,
+            "accumulate": self.accumulate,
+        }
 
     def _named_callbacks(self) -> dict[str, Callback]:
         """The callbacks by class name; a second one of a class is called `Name.2`."""
@@ -285,30 +508,54 @@ class Trainer:
 
 
 class _Means:
-    """Means over rows, from means over batches: each counts by its number of rows."""
+    """Means over rows, from means over batches: each counts by its number of rows, the loss by their weights."""
 
     def __init__(self) -> None:
-        self.rows = 0
-        self.sums: dict[str, float] = {}
+        self.clear()
 
-    def add(self, rows: int, values: dict[str, float]) -> None:
+    def clear(self) -> None:
+        self.rows = 0
+        self.weight = 0.0
+        self.sums: dict[str, float] = {"loss": 0.0}
+
+    def add(self, rows: int, scores: dict[str, float], weight: float, loss: float) -> None:
         self.rows += rows
-        for name, value in values.items():
+        self.weight += weight
+        self.sums["loss"] += weight * loss
+        for name, value in scores.items():
             self.sums[name] = self.sums.get(name, 0.0) + rows * value
 
     def means(self) -> dict[str, float]:
-        return {name: total / self.rows for name, total in self.sums.items()}
+        loss = self.sums["loss"] / self.weight if self.weight else math.nan
+        return {"loss": loss} | {k: total / self.rows for k, total in self.sums.items() if k != "loss"}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "weight": self.weight, "sums": dict(self.sums)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rows, self.weight, self.sums = state["rows"], state["weight"], dict(state["sums"])
 
 
-class _evaluating:
+class evaluating:
     """The model in evaluation mode, and afterwards in the mode it was in."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
     def __enter__(self) -> None:
-        self.before = bool(self.model.training)
+        self.modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
 
     def __exit__(self, *error: object) -> None:
-        self.model.train(self.before)
+        for module, training in self.modes:  # parts of a model may be in another mode than the whole
+            module.training = training
+
+
+def _check_limits(epochs: Any, max_steps: Any, max_seconds: Any) -> None:
+    """ValueError for counts that mean nothing."""
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+        raise ValueError(f"Trainer.fit: epochs is {epochs!r}; it must be a whole number, 0 or more")
+    if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1):
+        raise ValueError(f"Trainer.fit: max_steps is {max_steps!r}; it must be a whole number, 1 or more, or None")
+    if max_seconds is not None and not max_seconds > 0:
+        raise ValueError(f"Trainer.fit: max_seconds is {max_seconds!r}; it must be a positive number, or None")
