@@ -144,11 +144,11 @@ def prepare(params: HParams) -> Task:
     split = source.split(params.split, seed=params.seed)
     inputs = source.X.shape[1]
 
-    def made(ready: Any, outputs: int, *rest: Any) -> Task:
+    def made(ready: Any, outputs: int, loss: Any, metrics: Any, preprocess: dict[str, Any]) -> Task:
         """The task whose rows are made ready by a function of (x, y); those of test when they are opened."""
         train, dev = (data.TensorDataset(*ready(*part[:])) for part in (split.train, split.dev))
         test = split.test.map(lambda rows: data.TensorDataset(*ready(*rows[:])))
-        return Task(train, dev, test, inputs, outputs, *rest, split=str(split))
+        return Task(train, dev, test, inputs, outputs, loss, metrics, preprocess, str(split))
 
     if params.data == "digits":
         loss = functools.partial(F.cross_entropy, label_smoothing=params.label_smoothing)
