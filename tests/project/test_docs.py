@@ -51,7 +51,7 @@ def test_a_moved_line_is_noticed_and_mended(links: Any, tmp_path: Path) -> None:
 
 def test_quoted_code_is_in_the_sources() -> None:
     text = (ROOT / "docs" / "one-step.md").read_text(encoding="utf-8")
-    (loop,) = re.findall(r"```python\n(optimizer\.zero_grad.*?)```", text, re.DOTALL)
+    (loop,) = re.findall(r"```python\n(self\.optimizer\.zero_grad.*?)```", text, re.DOTALL)
     trainer = (ROOT / "tinygrad_edu" / "train" / "trainer.py").read_text(encoding="utf-8")
     for line in loop.strip().splitlines():
         assert line.strip() in trainer

@@ -240,12 +240,13 @@ class Trainer:
     def _limit(self) -> str | None:
         """Which limit of `fit` has been reached, in words."""
         state = self.state
-        where = f"in epoch {state.epoch}, batch {state.batch} of {state.batches}"
         if state.max_steps is not None and state.step >= state.max_steps:
-            return f"max_steps={state.max_steps} reached {where}"
-        if state.deadline is not None and time.monotonic() >= state.deadline:
-            return f"max_seconds reached {where}"
-        return None
+            limit = f"max_steps={state.max_steps}"
+        elif state.deadline is not None and time.monotonic() >= state.deadline:
+            limit = "max_seconds"
+        else:
+            return None
+        return f"{limit} reached in epoch {state.epoch}, batch {state.batch} of {state.batches}"
 
     def _call(self, moment: str) -> None:
         for callback in self._active:
