@@ -54,10 +54,8 @@ class Schedule(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The scheduler's."""
-        return {"scheduler": type(self.scheduler).__name__, "state": self.scheduler.state_dict()}
+        return {"state": self.scheduler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the saved scheduler was."""
-        if state["scheduler"] != type(self.scheduler).__name__:
-            raise ValueError(f"the run was scheduled by {state['scheduler']}, now by {type(self.scheduler).__name__}")
         self.scheduler.load_state_dict(state["state"])

@@ -12,7 +12,6 @@ gives the same parameters, to the bit, as `Trainer(model, loss_function, optimiz
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -24,15 +23,17 @@ import numpy as np
 from ..autograd import no_grad
 from ..data import DataLoader, HeldOut, TensorDataset, check_finite, train_dev_test_split
 from ..nn.utils import clip_grad_norm_
-from ..random import Generator, default_generator
+from ..random import Generator
 from ..tensor import Tensor
 from . import describe, explore, finetune
 from .callbacks import Callback, Checkpoint, CSVLog, TrainState
-from .checkpoint import CheckpointError, check_model_state, check_optimizer_state, load_checkpoint, save_checkpoint
+from .checkpoint import save_checkpoint
 from .history import History
 from .progress import MODES, make_progress
 from .recorder import LEVELS, Recorder
+from .resume import resume_from, state_of
 from .schedule import Schedule
+from .tally import Means, check_limits, evaluating
 from .weighting import WeightedRows, row_losses, row_weights, weighted_mean
 
 Metric = Callable[[Any, Any], Any]
@@ -103,7 +104,7 @@ class Trainer:
         self.state = TrainState(epochs=0)
         self._active = self.callbacks
         self._loader: DataLoader | None = None
-        self._totals = _Means()
+        self._totals = Means()
 
     # -- the loop ----------------------------------------------------------------------------------------------------
     def fit(
@@ -131,14 +132,14 @@ class Trainer:
         an unknown monitored column or other batches than the saved run had; CheckpointError for a damaged or foreign
         checkpoint.
         """
-        _check_limits(epochs, max_steps, max_seconds)
+        check_limits(epochs, max_steps, max_seconds)
         state = TrainState(epochs=epochs)
         loader, val = self._prepare(state, train, val, batch_size, shuffle, sample_weight, class_weight)
         self._check_monitored(val is not None)
-        self._loader, self._totals, self.state = loader, _Means(), state
+        self._loader, self._totals, self.state = loader, Means(), state
         state.batches = len(loader)
         if resume is not None:
-            self._resume(resume)
+            resume_from(self, resume)
         state.max_steps = max_steps
         state.deadline = None if max_seconds is None else time.monotonic() + max_seconds
         progress = make_progress(self.progress)
@@ -269,7 +270,7 @@ class Trainer:
 
         A `HeldOut` is opened for it, which counts as reading it.
         """
-        totals = _Means()
+        totals = Means()
         if isinstance(data, HeldOut):
             data = data.open("Trainer.evaluate")
         with evaluating(self.model), no_grad():
@@ -420,143 +421,9 @@ class Trainer:
     # -- checkpoints -------------------------------------------------------------------------------------------------
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything needed to go on to `path`, atomically: the old file or the new one, never half."""
-        state, loader = self.state, self._loader
-        rows = state.history.rows[:-1] if state.partial else state.history.rows
-        save_checkpoint(
-            path,
-            {
-                "epoch": len(rows),
-                "batch": state.batch,  # of the epoch after, when it was saved in the middle of one
-                "totals": self._totals.state_dict(),
-                "step": state.step,
-                "stop": state.stop,
-                "history": rows,
-                "model": dict(self.model.state_dict()),
-                "optimizer": {"class": type(self.optimizer).__name__, "state": self.optimizer.state_dict()},
-                "default_generator": default_generator.get_state(),
-                "loader": None if loader is None else loader.state_dict(),
-                "fit": self._settings(),
-                "callbacks": {name: c.state_dict() for name, c in self._named_callbacks().items() if c.state_dict()},
-            },
-        )
-
-    def _resume(self, source: str | os.PathLike[str]) -> None:
-        """Take over a saved state, all of it or nothing: every check comes before the first change."""
-        path = self._checkpoint_path(source)
-        if path is None:
-            return
-        saved = load_checkpoint(path)
-        check_model_state(path, self.model, saved["model"])
-        check_optimizer_state(path, self.optimizer, saved["optimizer"])
-        if saved["fit"] != self._settings():
-            raise ValueError(
-                f"{path}: the run was made with {saved['fit']}, now it is {self._settings()}; use the same"
-            )
-        named = self._named_callbacks()
-        missing = saved["callbacks"].keys() - named.keys()
-        if missing:
-            raise CheckpointError(
-                f"{path}: has states of {', '.join(sorted(missing))}; give these callbacks to the Trainer"
-            )
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"]["state"])
-        default_generator.set_state(saved["default_generator"])
-        if self._loader is not None and saved["loader"] is not None:
-            self._loader.load_state_dict(saved["loader"])
-        for name, state in saved["callbacks"].items():
-            named[name].load_state_dict(state)
-        self.state.step, self.state.stop, self.state.batch = saved["step"], saved["stop"], saved["batch"]
-        self.state.epoch = saved["epoch"] + (self.state.batch > 0)
-        self._totals.load_state_dict(saved["totals"])
-        self.state.history = History(saved["history"])
-
-    def _checkpoint_path(self, source: str | os.PathLike[str]) -> Path | None:
-        """The file that `resume=` means; None for "auto" where there is none yet."""
-        if source == "auto":
-            if self.run_dir is None:
-                raise ValueError('Trainer.fit: resume="auto" looks into run_dir; give the Trainer one, or name a file')
-            path = self.run_dir / "ckpt" / "last.safetensors"
-            return path if path.exists() else None
-        path = Path(source)
-        return path / "ckpt" / "last.safetensors" if path.is_dir() else path
-
-    def _settings(self) -> dict[str, Any]:
-        """What has to be the same for a resumed run to see the same batches."""
-        loader = self._loader
-        if loader is None:
-            return {}
-        return {
-            "rows": len(loader.dataset),
-            "batch_size": loader.batch_size,
-            "shuffle": loader.shuffle,
-            "accumulate": self.accumulate,
-        }
-
-    def _named_callbacks(self) -> dict[str, Callback]:
-        """The callbacks by class name; a second one of a class is called `Name.2`."""
-        named: dict[str, Callback] = {}
-        for callback in self.callbacks:
-            name, count = type(callback).__name__, 1
-            while (name if count == 1 else f"{name}.{count}") in named:
-                count += 1
-            named[name if count == 1 else f"{name}.{count}"] = callback
-        return named
+        save_checkpoint(path, state_of(self))
 
     @staticmethod
     def as_state(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """Copies of arrays as a state_dict of tensors."""
         return {name: Tensor._wrap(np.array(array)) for name, array in arrays.items()}
-
-
-class _Means:
-    """Means over rows, from means over batches: each counts by its number of rows, the loss by their weights."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.rows = 0
-        self.weight = 0.0
-        self.sums: dict[str, float] = {"loss": 0.0}
-
-    def add(self, rows: int, scores: dict[str, float], weight: float, loss: float) -> None:
-        self.rows += rows
-        self.weight += weight
-        self.sums["loss"] += weight * loss
-        for name, value in scores.items():
-            self.sums[name] = self.sums.get(name, 0.0) + rows * value
-
-    def means(self) -> dict[str, float]:
-        loss = self.sums["loss"] / self.weight if self.weight else math.nan
-        return {"loss": loss} | {k: total / self.rows for k, total in self.sums.items() if k != "loss"}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "weight": self.weight, "sums": dict(self.sums)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.rows, self.weight, self.sums = state["rows"], state["weight"], dict(state["sums"])
-
-
-class evaluating:
-    """The model in evaluation mode, and afterwards in the mode it was in."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def __enter__(self) -> None:
-        self.modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
-
-    def __exit__(self, *error: object) -> None:
-        for module, training in self.modes:  # parts of a model may be in another mode than the whole
-            module.training = training
-
-
-def _check_limits(epochs: Any, max_steps: Any, max_seconds: Any) -> None:
-    """ValueError for counts that mean nothing."""
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
-        raise ValueError(f"Trainer.fit: epochs is {epochs!r}; it must be a whole number, 0 or more")
-    if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1):
-        raise ValueError(f"Trainer.fit: max_steps is {max_steps!r}; it must be a whole number, 1 or more, or None")
-    if max_seconds is not None and not max_seconds > 0:
-        raise ValueError(f"Trainer.fit: max_seconds is {max_seconds!r}; it must be a positive number, or None")

@@ -1,0 +1,60 @@
+"""Small helpers of the trainer: means over rows, evaluation mode, limits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+class Means:
+    """Means over rows, from means over batches: each counts by its number of rows, the loss by their weights."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.rows = 0
+        self.weight = 0.0
+        self.sums: dict[str, float] = {"loss": 0.0}
+
+    def add(self, rows: int, scores: dict[str, float], weight: float, loss: float) -> None:
+        self.rows += rows
+        self.weight += weight
+        self.sums["loss"] += weight * loss
+        for name, value in scores.items():
+            self.sums[name] = self.sums.get(name, 0.0) + rows * value
+
+    def means(self) -> dict[str, float]:
+        loss = self.sums["loss"] / self.weight if self.weight else math.nan
+        return {"loss": loss} | {k: total / self.rows for k, total in self.sums.items() if k != "loss"}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "weight": self.weight, "sums": dict(self.sums)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rows, self.weight, self.sums = state["rows"], state["weight"], dict(state["sums"])
+
+
+class evaluating:
+    """The model in evaluation mode, and afterwards in the mode it was in."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __enter__(self) -> None:
+        self.modes = [(module, module.training) for module in self.model.modules()]
+        self.model.eval()
+
+    def __exit__(self, *error: object) -> None:
+        for module, training in self.modes:  # parts of a model may be in another mode than the whole
+            module.training = training
+
+
+def check_limits(epochs: Any, max_steps: Any, max_seconds: Any) -> None:
+    """ValueError for counts that mean nothing."""
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+        raise ValueError(f"Trainer.fit: epochs is {epochs!r}; it must be a whole number, 0 or more")
+    if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1):
+        raise ValueError(f"Trainer.fit: max_steps is {max_steps!r}; it must be a whole number, 1 or more, or None")
+    if max_seconds is not None and not max_seconds > 0:
+        raise ValueError(f"Trainer.fit: max_seconds is {max_seconds!r}; it must be a positive number, or None")
