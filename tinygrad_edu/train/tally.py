@@ -13,11 +13,13 @@ class Means:
         self.clear()
 
     def clear(self) -> None:
+        """Start anew."""
         self.rows = 0
         self.weight = 0.0
         self.sums: dict[str, float] = {"loss": 0.0}
 
     def add(self, rows: int, scores: dict[str, float], weight: float, loss: float) -> None:
+        """A batch: its rows, their scores, the weight of the batch and its loss."""
         self.rows += rows
         self.weight += weight
         self.sums["loss"] += weight * loss
@@ -25,13 +27,16 @@ class Means:
             self.sums[name] = self.sums.get(name, 0.0) + rows * value
 
     def means(self) -> dict[str, float]:
+        """The means so far, the loss first."""
         loss = self.sums["loss"] / self.weight if self.weight else math.nan
         return {"loss": loss} | {k: total / self.rows for k, total in self.sums.items() if k != "loss"}
 
     def state_dict(self) -> dict[str, Any]:
+        """The sums, for a checkpoint."""
         return {"rows": self.rows, "weight": self.weight, "sums": dict(self.sums)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from sums of before."""
         self.rows, self.weight, self.sums = state["rows"], state["weight"], dict(state["sums"])
 
 
