@@ -33,12 +33,14 @@ enum Op : int { TGE_ELEMENTWISE(X) op_count };
 
 enum Reduction : int { reduce_sum, reduce_max, reduce_min, reduction_count };
 
-// C (m, n) = A (m, k) · B (k, n) (+ bias (n)). Strides in elements; columns of C are next to each other.
+// C (m, n) = A (m, k) · B (k, n) (+ bias (n)), added to what C holds if `accumulate`. Strides in elements; columns of C
+// are next to each other.
 struct Gemm {
     std::int64_t m, n, k;
     const void *a, *b, *bias;
     void* c;
     std::int64_t a_row, a_col, b_row, b_col, c_row;
+    bool accumulate = false;
 };
 
 // Rows of logits and what the loss needs to know; contiguous arrays of the kernel's dtype. The losses and `weight`

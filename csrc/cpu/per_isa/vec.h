@@ -66,20 +66,32 @@ struct Widened {
     }
 };
 
+// Copies n < W elements as blocks of 8, 4, 2, 1 elements: n is not known, but the size of each copy is.
+template <class T, int W>
+TGE_INLINE void copy_part(T* to, const T* from, i64 n) {
+#pragma GCC unroll 4
+    for (int block = W / 2; block > 0; block /= 2)
+        if (n & block) {
+            __builtin_memcpy(to, from, static_cast<unsigned long>(block) * sizeof(T));
+            to += block;
+            from += block;
+        }
+}
+
 // The first n < W elements, through a padded buffer: the tail of an array goes through the same instructions as the
 // rest, so a value's result does not depend on its position.
 template <class L>
 TGE_INLINE typename L::V load_part(const typename L::Store* p, i64 n, typename L::Store pad) {
     typename L::Store buffer[L::W];
     for (int i = 0; i < L::W; ++i) buffer[i] = pad;
-    for (i64 i = 0; i < n; ++i) buffer[i] = p[i];
+    copy_part<typename L::Store, L::W>(buffer, p, n);
     return L::load(buffer);
 }
 template <class L>
 TGE_INLINE void store_part(typename L::Store* p, i64 n, typename L::V v) {
     typename L::Store buffer[L::W];
     L::store(buffer, v);
-    for (i64 i = 0; i < n; ++i) p[i] = buffer[i];
+    copy_part<typename L::Store, L::W>(p, buffer, n);
 }
 
 template <class V>
