@@ -107,6 +107,44 @@ def attend(mask: Any = None, **options: Any) -> tuple[Any, Any]:
     return ours, theirs
 
 
+SIZES = (2, 1, 1)  # a packed batch: how many of its two sequences take part in each step
+
+
+def recur(mode: str, reverse: bool = False, sizes: Any = SIZES, biased: bool = True, projected: bool = False) -> Record:
+    """One direction of one layer, against PyTorch's module given the same weights."""
+    gates = {"LSTM": 4, "GRU": 3}.get(mode, 1) * 2
+    hidden = 1 if projected else 2
+    names = ["weight_ih_l0", "weight_hh_l0"] + ["bias_ih_l0", "bias_hh_l0"] * biased + ["weight_hr_l0"] * projected
+    shapes = [(gates, 1), (gates, hidden)] + [(gates,)] * 2 * biased + [(1, 2)] * projected
+    states = [(sizes[0], hidden)] + [(sizes[0], 2)] * (mode == "LSTM")
+
+    def ours(x: Any, *rest: Any) -> Any:
+        state, weights = rest[: len(states)], list(rest[len(states) :])
+        biases = weights[2:4] if biased else [None, None]
+        y, *last = ops.recurrent(
+            mode, x, state, *weights[:2], *biases, weights[-1] if projected else None, sizes, reverse
+        )
+        return ops.cat([t.flatten() for t in (y, *last)])
+
+    def theirs(torch: Any, x: Any, *rest: Any) -> Any:
+        suffix = "_reverse" if reverse else ""
+        state, weights = rest[: len(states)], rest[len(states) :]
+        options = {"proj_size": 1} if projected else {}
+        if mode.startswith("RNN"):
+            options["nonlinearity"] = mode[4:].lower()
+        module = getattr(torch.nn, mode[:4].rstrip("_"))(1, 2, bias=biased, bidirectional=reverse, **options)
+        module = module.to(x.dtype)
+        values = dict(module.named_parameters()) | {n + suffix: w for n, w in zip(names, weights, strict=True)}
+        full = [torch.stack([torch.zeros_like(s), s] if reverse else [s]) for s in state]
+        packed = torch.nn.utils.rnn.PackedSequence(x, torch.tensor(sizes))
+        (y, *_), last = torch.func.functional_call(module, values, (packed, tuple(full) if len(full) > 1 else full[0]))
+        parts = [y[:, -hidden:], *[h[-1] for h in (last if len(full) > 1 else [last])]]
+        return torch.cat([t.flatten() for t in parts])
+
+    sample = (normal(sum(sizes), 1), *[normal(*s) for s in states], *[normal(*s) for s in shapes])
+    return Record(f"{mode.lower()}{'_reverse' * reverse}{'_projected' * projected}", ours, theirs, [sample])
+
+
 RECORDS = [
     binary("add", ops.add, lambda torch, a, b: a + b),
     Record("add_alpha", lambda a, b: ops.add(a, b, alpha=3), lambda torch, a, b: torch.add(a, b, alpha=3),
@@ -201,6 +239,8 @@ RECORDS = [
     Record("cross_entropy_image", lambda x: ops.cross_entropy(x, tg.tensor(LABELS.reshape(2, 2)), reduction="sum"),
            lambda torch, x: torch.nn.functional.cross_entropy(x, t(torch, LABELS.reshape(2, 2)), reduction="sum"),
            [(normal(2, 3, 2),)]),
+    recur("RNN_TANH"), recur("RNN_RELU", True, biased=False), recur("GRU"), recur("GRU", True), recur("LSTM"),
+    recur("LSTM", True, (2, 2), biased=False), recur("LSTM", projected=True),
     Record("mse_loss", ops.mse_loss, lambda torch, a, b: torch.nn.functional.mse_loss(a, b),
            [(normal(2, 3), normal(2, 3)), (normal(), normal())]),
     Record("mse_loss_none", lambda a, b: ops.mse_loss(a, b, "none"),

@@ -185,6 +185,21 @@ class Kernels(Protocol):
         """(dq, dk, dv) of `attention` from g (B, T, E): with P = e^{scale·q·kᵀ + mask − L} computed again from L,
         dv = Pᵀ·g, dS = P·(g·vᵀ − Σ_E g·y), dq = scale·dS·k, dk = scale·dSᵀ·q."""
 
+    # -- recurrent cells, between their matrix products gx = x·w_ihᵀ + b and gh = h·w_hhᵀ + b ------------------
+    def lstm_cell(self, gx: Array, gh: Array, c: Array) -> tuple[Array, Array, Array]:
+        """One step of an LSTM (Hochreiter & Schmidhuber 1997): i, f, g, o = σ, σ, tanh, σ of gx + gh (N, 4H);
+        c' = f·c + i·g (N, H); h' = o·tanh c'. Returns (h', c', [i f g o] (N, 4H))."""
+
+    def lstm_cell_backward(self, dh: Array, dc: Array, gates: Array, c: Array, new: Array) -> tuple[Array, Array]:
+        """(d(gx + gh) (N, 4H), dc (N, H)) from dh', dc', the gates, and c before and after the step."""
+
+    def gru_cell(self, gx: Array, gh: Array, h: Array) -> tuple[Array, Array]:
+        """One step of a GRU (Cho et al. 2014), gx and gh (N, 3H): r, z = σ(gx + gh); n = tanh(gx + r·gh);
+        h' = (1 − z)·n + z·h (N, H). Returns (h', [r z n gh_n] (N, 4H))."""
+
+    def gru_cell_backward(self, dh: Array, gates: Array, h: Array) -> tuple[Array, Array, Array]:
+        """(d gx (N, 3H), d gh (N, 3H), z·dh' (N, H)) from dh', what `gru_cell` returned, and h before the step."""
+
     # -- indexing --------------------------------------------------------------------------------------------
     def index_add(self, target: Array, index: Any, values: Array) -> None:
         """target[index] += values, in place, repeated positions summed in order."""

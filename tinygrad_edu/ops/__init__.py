@@ -47,6 +47,7 @@ from .elementwise import (
 )
 from .linalg import linear, matmul
 from .loss import check_reduction, check_same_shape, cross_entropy, mse_loss
+from .recurrent import recurrent
 from .reduce import amax, amin, argmax, argmin, logsumexp, mean, norm, std, sum, var
 from .shape import (
     cat,
@@ -112,6 +113,7 @@ __all__ = [
     "norm",
     "permute",
     "pow",
+    "recurrent",
     "relu",
     "reshape",
     "result_type",

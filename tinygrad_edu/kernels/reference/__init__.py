@@ -10,3 +10,4 @@ from .convolution import convolve, convolve_input_gradient, convolve_weight_grad
 from .lookup import take, take_backward
 from .norms import batch_norm, batch_norm_backward, layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 from .pooling import avg_pool, avg_pool_backward, max_pool, scatter_planes
+from .recurrent import gru_cell, gru_cell_backward, lstm_cell, lstm_cell_backward
