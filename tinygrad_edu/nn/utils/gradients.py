@@ -1,14 +1,13 @@
-"""Gradient clipping, and parameters as one vector."""
+"""Gradient clipping."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
-from ..autograd import no_grad
-from ..ops import cat, stack
-from ..tensor import Tensor
+from ...autograd import no_grad
+from ...ops import stack
+from ...tensor import Tensor
 
 
 def _with_gradients(parameters: Any) -> list[Any]:
@@ -41,21 +40,3 @@ def clip_grad_value_(parameters: Any, clip_value: float) -> None:
     """Limit every entry of every gradient to ±clip_value."""
     for p in _with_gradients(parameters):
         p.grad.clamp_(-clip_value, clip_value)
-
-
-def parameters_to_vector(parameters: Iterable[Any]) -> Any:
-    """All parameters, flattened and joined, in order."""
-    return cat([p.reshape(-1) for p in parameters])
-
-
-@no_grad()
-def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
-    """Copy the pieces of a vector into parameters: the inverse of `parameters_to_vector`."""
-    chosen = list(parameters)
-    size = sum(p.numel() for p in chosen)
-    if tuple(vec.shape) != (size,):
-        raise ValueError(f"vector_to_parameters: the parameters hold {size} numbers, the vector has {tuple(vec.shape)}")
-    start = 0
-    for p in chosen:
-        p.copy_(vec[start : start + p.numel()].reshape(p.shape))
-        start += p.numel()
