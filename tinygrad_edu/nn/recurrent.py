@@ -122,7 +122,7 @@ class RNNBase(Module):
         if steps == 0:
             raise RuntimeError(f"{self._kind()}: the sequence is empty: shape {tuple(input.shape)}; it needs a step")
         state = self._initial(hx, input, batch, None, batched)
-        output, last = self._layers(rows.reshape(steps * batch, -1), state, (batch,) * steps)
+        output, last = self._layers(rows.reshape(steps * batch, self.input_size), state, (batch,) * steps)
         output = output.reshape(steps, batch, output.shape[-1])
         if not batched:
             return output.squeeze(1), self._packaged(tuple([h.squeeze(1) for h in last]))
