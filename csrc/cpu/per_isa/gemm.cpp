@@ -41,10 +41,34 @@ constexpr int tile_rows(int nv) {
 // A's rows are read side by side from memory: more of them than a cache set has ways would displace each other.
 constexpr int direct_tile_rows(int nv) { return tile_rows(nv) < 8 ? tile_rows(nv) : 8; }
 
-// How a tile reads A: `Panel`: a[k·a_step + i], so packed, or a transposed matrix; `Rows`: a[i·a_step + k].
+// How a tile reads A: `panel`: a[k·a_step + i], so packed, or a transposed matrix; `rows`: a[i·a_step + k].
 enum class A { panel, rows };
 
-// R rows of C, n ≤ NV·W columns: C = Σ_k A[i, k]·b[k·b_step + j], added to C if `add`, plus bias if there is one.
+// Writes a tile's sums: R rows of n ≤ NV·W columns, added to what C holds if `add`, plus bias if there is one.
+template <class T, int R, int NV>
+TGE_INLINE void write(typename Direct<T>::V (&sum)[R][NV], T* c, i64 c_row, i64 n, bool add, const T* bias) {
+    using L = Direct<T>;
+    constexpr int W = L::W;
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) {
+            T* to = c + i * c_row + j * W;
+            typename L::V v = sum[i][j];
+            if (n >= (j + 1) * W) {
+                if (add) v = L::load(to) + v;
+                if (bias) v += L::load(bias + j * W);
+                L::store(to, v);
+            } else if (n > j * W) {
+                const i64 m = n - j * W;
+                if (add) v = load_part<L>(to, m, T(0)) + v;
+                if (bias) v += load_part<L>(bias + j * W, m, T(0));
+                store_part<L>(to, m, v);
+            }
+        }
+}
+
+// R rows of C, n ≤ NV·W columns: C = Σ_k A[i, k]·b[k·b_step + j].
 template <class T, int R, int NV, A a_form>
 void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row, i64 n, bool add, const T* bias) {
     using L = Direct<T>;
@@ -87,23 +111,46 @@ void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row
             for (i64 s = start; s < end; ++s) step(s);
         }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i)
+    write<T, R, NV>(sum, c, c_row, n, add, bias);
+}
+
+// R rows and n ≤ W columns of C for a B whose columns lie in memory as rows, read and transposed W × W at a time in
+// registers: for so few rows, packing would take longer than multiplying. A has any strides.
+template <class T, int R>
+void tile_transposing(i64 k, const T* a, i64 a_row, i64 a_col, const T* b, i64 b_col, T* c, i64 c_row, i64 n, bool add,
+                      const T* bias) {
+    using L = Direct<T>;
+    using V = typename L::V;
+    constexpr int W = L::W, line = 64 / sizeof(T);
+    V sum[R][1];
 #pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) {
-            T* to = c + i * c_row + j * W;
-            V v = sum[i][j];
-            if (n >= (j + 1) * W) {
-                if (add) v = L::load(to) + v;
-                if (bias) v += L::load(bias + j * W);
-                L::store(to, v);
-            } else if (n > j * W) {
-                const i64 m = n - j * W;
-                if (add) v = load_part<L>(to, m, T(0)) + v;
-                if (bias) v += load_part<L>(bias + j * W, m, T(0));
-                store_part<L>(to, m, v);
+    for (int i = 0; i < R; ++i) sum[i][0] = V{};
+    for (i64 s = 0; s < k; s += W, a += W * a_col, b += W) {
+        const i64 steps = least(k - s, W);
+        V r[W];
+        if (steps == W && n >= W) {
+#pragma GCC unroll 16
+            for (int j = 0; j < W; ++j) {
+                r[j] = L::load(b + j * b_col);
+                __builtin_prefetch(b + j * b_col + 4 * line);
             }
+        } else {
+            for (int j = 0; j < W; ++j)
+                r[j] = j >= n ? V{} : steps == W ? L::load(b + j * b_col) : load_part<L>(b + j * b_col, steps, T(0));
         }
+        transpose(r);
+        if (steps == W) {
+#pragma GCC unroll 16
+            for (int t = 0; t < W; ++t)
+#pragma GCC unroll 8
+                for (int i = 0; i < R; ++i) sum[i][0] += (a[i * a_row + t * a_col] - V{}) * r[t];
+        } else {
+            for (int t = 0; t < steps; ++t)
+#pragma GCC unroll 8
+                for (int i = 0; i < R; ++i) sum[i][0] += (a[i * a_row + t * a_col] - V{}) * r[t];
+        }
+    }
+    write<T, R, 1>(sum, c, c_row, n, add, bias);
 }
 
 template <class T>
@@ -129,6 +176,16 @@ Tile<T> tile_of(i64 rows, int nv, A a_form) {
                      : tile_of<T, 8>(rows, a_form);
 }
 
+template <class T>
+using TransposingTile = void (*)(i64, const T*, i64, i64, const T*, i64, T*, i64, i64, bool, const T*);
+constexpr int transposing_rows = 8;
+template <class T, int R = transposing_rows>
+TransposingTile<T> transposing_tile_of(i64 rows) {
+    if constexpr (R > 1)
+        if (rows < R) return transposing_tile_of<T, R - 1>(rows);
+    return tile_transposing<T, R>;
+}
+
 // One product: how it is cut, and the block of it that is being computed.
 template <class T>
 struct Product {
@@ -136,36 +193,43 @@ struct Product {
     static constexpr Blocks size = blocks<T>;
     const Gemm& g;
     i64 kc, nc;
+    i64 chunk;                 // steps of k of which B is packed at a time: as many blocks as there is room for
     A a_form = A::panel;
     bool direct_a, direct_b;   // read where it lies; for B: whole vectors of columns only
+    bool transposing;          // B is transposed in registers
     int nv;                    // vectors of a strip: nr = nv·W columns of B
     i64 nr, tiles;             // tiles below each other, of nearly equal height
-    T* packed_b = nullptr;     // the strips of the current block, one behind the other
+    T* packed_b = nullptr;     // for each block of the chunk the strips, one behind the other
     i64 j0 = 0, width = 0;     // columns [j0, j0 + width)
-    i64 k0 = 0, depth = 0;     // steps [k0, k0 + depth)
+    i64 chunk0 = 0, chunk1 = 0;  // steps [chunk0, chunk1)
     i64 group = 0, groups = 0; // strips in one piece, and pieces beside each other
 
     explicit Product(const Gemm& gemm) : g(gemm) {
         const i64 k_blocks = (g.k + size.kc - 1) / size.kc;
         kc = least(round_up((g.k + k_blocks - 1) / k_blocks, W), g.k);  // nearly equal blocks
-        direct_b = g.b_col == 1 && g.m <= size.direct_rows;
+        transposing = g.b_row == 1 && g.b_col != 1 && g.m <= transposing_rows && g.k > 1;
+        direct_b = transposing || (g.b_col == 1 && g.m <= size.direct_rows);
         // One row is a panel whatever its stride.
-        direct_a = g.m == 1 || ((g.a_row == 1 || g.a_col == 1) && g.n <= size.direct_columns);
+        direct_a = g.m == 1 || ((g.a_row == 1 || g.a_col == 1) && (g.n <= size.direct_columns || g.k < W));
         if (direct_a && g.m > 1 && g.a_row != 1) a_form = A::rows;
         const i64 vectors = (g.n + W - 1) / W;
-        nv = usual;
-        while (nv < widest && g.m <= tile_rows(2 * nv)) nv *= 2;
+        nv = transposing ? 1 : usual;
+        while (!transposing && nv < widest && g.m <= tile_rows(2 * nv)) nv *= 2;
         while (nv > 1 && vectors <= nv / 2) nv /= 2;
         nr = nv * W;
         const i64 n_blocks = (g.n + size.nc - 1) / size.nc;
         nc = round_up((g.n + n_blocks - 1) / n_blocks, nr);
-        const i64 mr = a_form == A::rows ? direct_tile_rows(nv) : tile_rows(nv);
+        const i64 room = direct_b ? k_blocks : size.kc * size.nc / (kc * nc);
+        chunk = least(room < 1 ? 1 : room, k_blocks) * kc;
+        const i64 mr = transposing ? transposing_rows : a_form == A::rows ? direct_tile_rows(nv) : tile_rows(nv);
         tiles = (g.m + mr - 1) / mr;
     }
 
     const T* a() const { return static_cast<const T*>(g.a); }
     const T* b() const { return static_cast<const T*>(g.b); }
     i64 first_row(i64 t) const { return g.m * t / tiles; }
+    i64 packed_size() const { return transposing ? 0 : (direct_b ? nr : nc) * least(chunk, g.k) + W; }
+    i64 strips() const { return (width + nr - 1) / nr; }
 
     // Vectors of a strip of `count` columns: a power of two.
     int vectors_of(i64 count) const {
@@ -174,20 +238,36 @@ struct Product {
         return v;
     }
     bool is_direct(i64 count) const { return direct_b && count == vectors_of(count) * W; }
+    // Where the strip that begins at column j is packed.
+    T* packed(i64 k0, i64 depth, i64 j) const {
+        return packed_b + (direct_b ? (k0 - chunk0) * nr : (k0 - chunk0) * nc + j * depth);
+    }
 
     void pack_strips(i64 begin, i64 end) const {
-        for (i64 s = begin; s < end; ++s) {
-            const i64 j = s * nr, count = least(nr, width - j);
-            if (!is_direct(count))
-                pack(depth, count, vectors_of(count) * W, b() + k0 * g.b_row + (j0 + j) * g.b_col, g.b_col, g.b_row,
-                     packed_b + (direct_b ? 0 : j * depth));
+        if (transposing) return;
+        for (i64 k0 = chunk0; k0 < chunk1; k0 += kc) {
+            const i64 depth = least(kc, chunk1 - k0);
+            for (i64 s = begin; s < end; ++s) {
+                const i64 j = s * nr, count = least(nr, width - j);
+                if (!is_direct(count))
+                    pack(depth, count, vectors_of(count) * W, b() + k0 * g.b_row + (j0 + j) * g.b_col, g.b_col,
+                         g.b_row, packed(k0, depth, j));
+            }
         }
     }
 
-    // One tile's height of rows times one group of strips.
+    // A tile's height of rows times one group of strips.
     void multiply(i64 piece) const {
         const i64 t = piece / groups, i0 = first_row(t), rows = first_row(t + 1) - i0;
         const i64 begin = piece % groups * group * nr, end = least(begin + group * nr, width);
+        for (i64 k0 = chunk0; k0 < chunk1; k0 += kc)
+            if (transposing) multiply_transposing(i0, rows, k0, begin, end);
+            else multiply_block(i0, rows, k0, begin, end);
+    }
+
+    // Rows [i0, i0 + rows) and columns [begin, end) of the block, steps [k0, k0 + depth).
+    void multiply_block(i64 i0, i64 rows, i64 k0, i64 begin, i64 end) const {
+        const i64 depth = least(kc, chunk1 - k0);
         const T* panel = a() + i0 * g.a_row + k0 * g.a_col;
         i64 a_step = a_form == A::rows ? g.a_row : g.a_col;
         alignas(64) T packed_a[tile_rows(usual) * size.kc + W];
@@ -196,17 +276,57 @@ struct Product {
             panel = packed_a;
             a_step = rows;
         }
-        const bool add = k0 > 0 || g.accumulate, ends = k0 + depth == g.k;
+        const bool add = k0 > 0 || g.accumulate;
+        const T* bias = bias_at(k0);
         T* c = static_cast<T*>(g.c) + i0 * g.c_row + j0;
-        const T* bias = ends && g.bias ? static_cast<const T*>(g.bias) + j0 : nullptr;
         const Tile<T> full = tile_of<T>(rows, nv, a_form);
         for (i64 j = begin; j < end; j += nr) {
             const i64 columns = least(nr, width - j);
             const int v = vectors_of(columns);
             const bool direct = is_direct(columns);
-            const T* strip = direct ? b() + k0 * g.b_row + j0 + j : packed_b + (direct_b ? 0 : j * depth);
+            const T* strip = direct ? b() + k0 * g.b_row + j0 + j : packed(k0, depth, j);
             (v == nv ? full : tile_of<T>(rows, v, a_form))(depth, panel, a_step, strip, direct ? g.b_row : v * W, c + j,
                                                            g.c_row, columns, add, bias ? bias + j : nullptr);
+        }
+    }
+    void multiply_transposing(i64 i0, i64 rows, i64 k0, i64 begin, i64 end) const {
+        const T* bias = bias_at(k0);
+        T* c = static_cast<T*>(g.c) + i0 * g.c_row + j0;
+        for (i64 j = begin; j < end; j += nr)
+            transposing_tile_of<T>(rows)(least(kc, chunk1 - k0), a() + i0 * g.a_row + k0 * g.a_col, g.a_row, g.a_col,
+                                         b() + k0 + (j0 + j) * g.b_col, g.b_col, c + j, g.c_row, least(nr, width - j),
+                                         k0 > 0 || g.accumulate, bias ? bias + j : nullptr);
+    }
+    // The bias goes into the last block's sums.
+    const T* bias_at(i64 k0) const {
+        return k0 + kc >= g.k && g.bias ? static_cast<const T*>(g.bias) + j0 : nullptr;
+    }
+
+    void run() {
+        const bool shared = g.m * g.n >= 1024 && g.m * g.n * g.k >= (i64{1} << 20);
+        for (j0 = 0; j0 < g.n; j0 += nc) {
+            width = least(nc, g.n - j0);
+            // About eight pieces or more, each at least four strips wide: a matter of the shape, not of the threads.
+            groups = tiles >= 8 || !shared ? 1 : least((strips() + 3) / 4, (8 + tiles - 1) / tiles);
+            group = (strips() + groups - 1) / groups;
+            groups = (strips() + group - 1) / group;
+            for (chunk0 = 0; chunk0 < g.k; chunk0 = chunk1) {
+                chunk1 = least(chunk0 + chunk, g.k);
+                if (!shared) {
+                    pack_strips(0, strips());
+                    for (i64 piece = 0; piece < tiles * groups; ++piece) multiply(piece);
+                    continue;
+                }
+                const auto pack_piece = [](void* context, i64 first, i64 last, int) {
+                    static_cast<Product*>(context)->pack_strips(first, last);
+                };
+                const auto multiply_piece = [](void* context, i64 first, i64 last, int) {
+                    for (i64 piece = first; piece < last; ++piece) static_cast<Product*>(context)->multiply(piece);
+                };
+                if (direct_b) pack_strips(0, strips());  // the last one at most
+                else parallel_for(strips(), 16, pack_piece, this);
+                parallel_for(tiles * groups, 1, multiply_piece, this);
+            }
         }
     }
 };
@@ -221,42 +341,25 @@ void no_steps(const Gemm& g) {
 }
 
 template <class T>
-bool gemm(const Gemm& g) {
+bool gemm(const Gemm& given) {
+    Gemm g = given;
     if (g.m <= 0 || g.n <= 0) return true;
     if (g.k <= 0) return no_steps<T>(g), true;
+    // A single column is better computed as a row: vectors run along it.
+    const bool flipped = g.n == 1 && g.m > 1 && g.c_row == 1;
+    if (flipped) {
+        g = {1,       given.m, given.k,     given.b,     given.a,     nullptr, given.c, 0,
+             g.b_row, g.a_col, given.a_row, given.m, given.accumulate};
+    }
     Product<T> p(g);
-    const i64 b_size = (p.direct_b ? p.nr : p.nc) * p.kc + p.W;
     alignas(64) T small_b[16384 / sizeof(T)];
-    const bool is_small = b_size <= static_cast<i64>(sizeof small_b / sizeof(T));
-    const Scratch b_memory(is_small ? 0 : static_cast<unsigned long>(b_size) * sizeof(T));
+    const bool is_small = p.packed_size() <= static_cast<i64>(sizeof small_b / sizeof(T));
+    const Scratch b_memory(is_small ? 0 : static_cast<unsigned long>(p.packed_size()) * sizeof(T));
     if (!b_memory) return false;
     p.packed_b = is_small ? small_b : reinterpret_cast<T*>(b_memory.data());
-    const bool shared = g.m * g.n >= 1024 && g.m * g.n * g.k >= (i64{1} << 20);
-    for (p.j0 = 0; p.j0 < g.n; p.j0 += p.nc) {
-        p.width = least(p.nc, g.n - p.j0);
-        const i64 strips = (p.width + p.nr - 1) / p.nr;
-        // About eight pieces or more, each at least four strips wide: a matter of the shape, not of the threads.
-        p.groups = p.tiles >= 8 || !shared ? 1 : least((strips + 3) / 4, (8 + p.tiles - 1) / p.tiles);
-        p.group = (strips + p.groups - 1) / p.groups;
-        p.groups = (strips + p.group - 1) / p.group;
-        for (p.k0 = 0; p.k0 < g.k; p.k0 += p.kc) {
-            p.depth = least(p.kc, g.k - p.k0);
-            const auto pack_piece = [](void* context, i64 begin, i64 end, int) {
-                static_cast<Product<T>*>(context)->pack_strips(begin, end);
-            };
-            const auto multiply_piece = [](void* context, i64 begin, i64 end, int) {
-                for (i64 piece = begin; piece < end; ++piece) static_cast<Product<T>*>(context)->multiply(piece);
-            };
-            if (shared) {
-                if (p.direct_b) p.pack_strips(0, strips);
-                else parallel_for(strips, 16, pack_piece, &p);
-                parallel_for(p.tiles * p.groups, 1, multiply_piece, &p);
-            } else {
-                p.pack_strips(0, strips);
-                multiply_piece(&p, 0, p.tiles * p.groups, 0);
-            }
-        }
-    }
+    p.run();
+    if (flipped && given.bias)
+        for (i64 i = 0; i < given.m; ++i) static_cast<T*>(g.c)[i] += *static_cast<const T*>(given.bias);
     return true;
 }
 

@@ -55,6 +55,7 @@ void pack_transposed(i64 depth, i64 count, i64 width, const T* from, i64 across,
     using L = Direct<T>;
     using V = typename L::V;
     constexpr int W = L::W;
+    constexpr i64 ahead = 4, line = 64 / sizeof(T);
     for (i64 start = 0; start < width; start += W) {
         const i64 w0 = width < W ? 0 : least(start, width - W), rows = count - w0;
         // The last block begins earlier rather than end later: what lies twice in a block is written twice, the same.
@@ -62,10 +63,13 @@ void pack_transposed(i64 depth, i64 count, i64 width, const T* from, i64 across,
             const i64 d0 = least(start_d, depth - W);
             const T* source = from + w0 * across + d0;
             V r[W];
-            if (rows >= W)
+            if (rows >= W) {
 #pragma GCC unroll 16
-                for (int i = 0; i < W; ++i) r[i] = L::load(source + i * across);
-            else
+                for (int i = 0; i < W; ++i) {
+                    r[i] = L::load(source + i * across);
+                    __builtin_prefetch(source + i * across + ahead * line);
+                }
+            } else
                 for (int i = 0; i < W; ++i) r[i] = i < rows ? L::load(source + i * across) : V{};
             transpose(r);
             T* target = to + d0 * width + w0;
@@ -80,8 +84,10 @@ template <class T>
 void pack_straight(i64 depth, i64 count, i64 width, const T* from, i64 along, T* to) {
     using L = Direct<T>;
     constexpr int W = L::W;
+    constexpr i64 ahead = 8;
     for (i64 d = 0; d < depth; ++d, from += along, to += width) {
         i64 w = 0;
+        __builtin_prefetch(from + ahead * along);
         for (; w + W <= count; w += W) L::store(to + w, L::load(from + w));
         if (w == width) continue;
         copy_part<T, W>(to + w, from + w, count - w);
