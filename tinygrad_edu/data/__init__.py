@@ -3,7 +3,7 @@
 from .checks import check_finite, check_labels
 from .dataset import Dataset, Subset, TensorDataset
 from .embedded import SPLITS, EmbeddedData, load_diabetes, load_digits
-from .heldout import HeldOut, HeldOutError, refuse_held_out
+from .heldout import HeldOut, HeldOutError, held_out_closed, refuse_held_out
 from .loader import DataLoader
 from .split import Split, random_split, train_dev_test_split
 from .transform import Standardize
@@ -21,6 +21,7 @@ __all__ = [
     "TensorDataset",
     "check_finite",
     "check_labels",
+    "held_out_closed",
     "load_diabetes",
     "load_digits",
     "random_split",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,20 @@ _REMEDY = (
 
 class HeldOutError(RuntimeError):
     """Test rows were asked for where they must not be: by a search, or a second time."""
+
+
+_closed = 0  # how many searches are running in this process
+
+
+@contextlib.contextmanager
+def held_out_closed() -> Iterator[None]:
+    """While it is entered, no test rows can be opened in this process: for code that chooses among settings."""
+    global _closed
+    _closed += 1
+    try:
+        yield
+    finally:
+        _closed -= 1
 
 
 class _Later:
@@ -58,6 +73,8 @@ class HeldOut:
     def open(self, reason: str, *, spend: bool = False) -> Any:
         """The rows, for `reason`. The first time they are free; HeldOutError the second, unless `spend` is set."""
         readings = self.readings
+        if _closed:
+            raise HeldOutError(f"a search is running: the test rows stay closed until it has chosen. {_REMEDY}")
         if readings and not spend:
             raise HeldOutError(f"the test rows have been read before, for: {'; '.join(readings)}. {_REMEDY}")
         self._readings = [*readings, reason]
