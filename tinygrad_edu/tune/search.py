@@ -67,9 +67,9 @@ class Search:
 
     `score`: "loss" or a metric of the trainers, on dev; `mode`: "min", "max" or "auto" (see EarlyStopping). `seeds`:
     each setting is trained with `seed`, `seed + 1`, … and judged by the mean. `workers`: processes (needs joblib);
-    `backend`: one of joblib's, "loky" on this machine, "dask" or "ray" on many. `out`: a folder in which every finished trial is
-    kept, so that a search that was interrupted goes on where it was; one folder for one `make`. `refit`: train the best
-    setting again (`best_trainer`). `notify(done, total)` is called after each trial.
+    `backend`: one of joblib's, "loky" on this machine, "dask" or "ray" on many. `out`: a folder in which every
+    finished trial is kept, so that a search that was interrupted goes on where it was; one folder for one `make`.
+    `refit`: train the best setting again (`best_trainer`). `notify(done, total)` is called after each trial.
     """
 
     def __init__(
@@ -319,7 +319,7 @@ class OptunaSearch(Search):
                 study.tell(proposal, trial.score if finite else None, None if finite else optuna.trial.TrialState.FAIL)
 
 
-# -- one trial: these functions run in workers too -------------------------------------------------------------------------
+# -- one trial: these functions run in workers too
 def _job(trial: Callable[[int, dict[str, Any]], Trial], job: tuple[int, dict[str, Any]]) -> Trial:
     return trial(*job)
 
