@@ -30,6 +30,7 @@ LONG = {
 
 # A file that may contain any of these could run code that it was given.
 FORBIDDEN_IMPORTS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
+HARMLESS = {"joblib": {"Parallel", "delayed", "parallel_config"}}  # workers of our own; nothing is read from a file
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
 
@@ -40,7 +41,8 @@ def violations(source: str) -> list[str]:
         if isinstance(node, ast.Import):
             found += [a.name for a in node.names if a.name.partition(".")[0] in FORBIDDEN_IMPORTS]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in FORBIDDEN_IMPORTS:
-            found.append(str(node.module))
+            if {a.name for a in node.names} - HARMLESS.get(str(node.module), set()):
+                found.append(str(node.module))
         elif isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
                 found.append(f"{node.func.id}()")
@@ -59,7 +61,14 @@ def test_no_file_can_run_code_it_was_given(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["import pickle", "from pickle import loads", "import os, marshal", "eval('1')", "np.load(f, allow_pickle=True)"],
+    [
+        "import pickle",
+        "from pickle import loads",
+        "import os, marshal",
+        "eval('1')",
+        "from joblib import Parallel, load",
+        "np.load(f, allow_pickle=True)",
+    ],
 )
 def test_the_gate_sees_what_it_looks_for(source: str) -> None:
     assert violations(source)
