@@ -109,14 +109,12 @@ def in_workers(
         yield from map(function, jobs)
         return
     try:
-        import joblib
+        from joblib import Parallel, delayed, parallel_config
     except ImportError:
         raise ImportError(f"workers={workers} needs joblib: pip install 'tinygrad_edu[search]'") from None
     threads = max(1, get_num_threads() // workers)
-    with joblib.parallel_config(backend=backend, n_jobs=workers):
-        yield from joblib.Parallel(return_as="generator")(
-            joblib.delayed(_limited)(threads, function, job) for job in jobs
-        )
+    with parallel_config(backend=backend, n_jobs=workers):
+        yield from Parallel(return_as="generator")(delayed(_limited)(threads, function, job) for job in jobs)
 
 
 def _limited(threads: int, function: Callable[[Any], Any], job: Any) -> Any:
