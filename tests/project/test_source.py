@@ -145,7 +145,11 @@ def undocumented_methods(cls: Any) -> list[str]:
         if name.startswith("_") or any(name in vars(base) for base in cls.__mro__[1:]):
             continue
         function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-        if inspect.isroutine(function) and not inspect.ismemberdescriptor(function) and function.__name__ == name:
+        if (
+            inspect.isroutine(function)
+            and not inspect.ismemberdescriptor(function)
+            and getattr(function, "__name__", "") == name
+        ):
             new.append(name)
     return [name for name in new if not inspect.getdoc(getattr(cls, name))]
 
