@@ -13,6 +13,7 @@ std::vector<Kernel>& all_kernels() {
         add_softmax(*kernels);
         add_losses(*kernels);
         add_matmul(*kernels);
+        add_convolution(*kernels);
         add_random(*kernels);
         add_optimisers(*kernels);
         return kernels;

@@ -33,14 +33,29 @@ enum Op : int { TGE_ELEMENTWISE(X) op_count };
 
 enum Reduction : int { reduce_sum, reduce_max, reduce_min, reduction_count };
 
-// C (m, n) = A (m, k) · B (k, n) (+ bias (n)), added to what C holds if `accumulate`. Strides in elements; columns of C
-// are next to each other.
+// C (m, n) = A (m, k) · B (k, n) + bias (n) + row_bias (m), added to what C holds if `accumulate`. Strides in elements;
+// columns of C are next to each other. `activated` (rows `activated_row` apart, C itself if it may be overwritten)
+// receives activation(C).
 struct Gemm {
     std::int64_t m, n, k;
-    const void *a, *b, *bias;
+    const void *a, *b, *bias;  // bias: or nullptr
     void* c;
     std::int64_t a_row, a_col, b_row, b_col, c_row;
     bool accumulate = false;
+    const void* row_bias = nullptr;
+    Inner activation = nullptr;
+    const double* parameters = nullptr;
+    void* activated = nullptr;
+    std::int64_t activated_row = 0;
+};
+
+// y (images, groups·outputs, *out) = x (images, groups·channels, *in) * w (groups·outputs, channels, *kernel), all
+// contiguous; fewer than three spatial dimensions have ones in front.
+struct Convolution {
+    std::int64_t images, groups, channels, outputs;
+    std::int64_t in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+    void *x, *w, *y;   // of the three, a kernel writes one
+    const void* bias;  // (groups·outputs) or nullptr
 };
 
 // Rows of logits and what the loss needs to know; contiguous arrays of the kernel's dtype. The losses and `weight`
@@ -90,6 +105,9 @@ struct Table {
                                               void* dx);
 
     bool (*gemm[2])(const Gemm&);  // false: no memory for the packed panels
+    bool (*convolve[2])(const Convolution&);
+    bool (*convolve_input_gradient[2])(const Convolution&);
+    bool (*convolve_weight_gradient[2])(const Convolution&);
 
     // Words of Philox blocks [first, first + blocks), four per block.
     void (*philox)(std::int64_t blocks, std::uint64_t seed, std::uint32_t stream, std::uint64_t first,

@@ -44,9 +44,16 @@ constexpr int direct_tile_rows(int nv) { return tile_rows(nv) < 8 ? tile_rows(nv
 // How a tile reads A: `panel`: a[k·a_step + i], so packed, or a transposed matrix; `rows`: a[i·a_step + k].
 enum class A { panel, rows };
 
-// Writes a tile's sums: R rows of n ≤ NV·W columns, added to what C holds if `add`, plus bias if there is one.
+// What happens to a tile's sums: they are added to what C holds if `add`, and to the biases that are there.
+template <class T>
+struct Finish {
+    bool add;
+    const T *bias, *row_bias;
+};
+
+// Writes a tile's sums: R rows of n ≤ NV·W columns.
 template <class T, int R, int NV>
-TGE_INLINE void write(typename Direct<T>::V (&sum)[R][NV], T* c, i64 c_row, i64 n, bool add, const T* bias) {
+TGE_INLINE void write(typename Direct<T>::V (&sum)[R][NV], T* c, i64 c_row, i64 n, const Finish<T>& finish) {
     using L = Direct<T>;
     constexpr int W = L::W;
 #pragma GCC unroll 16
@@ -56,13 +63,15 @@ TGE_INLINE void write(typename Direct<T>::V (&sum)[R][NV], T* c, i64 c_row, i64 
             T* to = c + i * c_row + j * W;
             typename L::V v = sum[i][j];
             if (n >= (j + 1) * W) {
-                if (add) v = L::load(to) + v;
-                if (bias) v += L::load(bias + j * W);
+                if (finish.add) v = L::load(to) + v;
+                if (finish.bias) v += L::load(finish.bias + j * W);
+                if (finish.row_bias) v += finish.row_bias[i];
                 L::store(to, v);
             } else if (n > j * W) {
                 const i64 m = n - j * W;
-                if (add) v = load_part<L>(to, m, T(0)) + v;
-                if (bias) v += load_part<L>(bias + j * W, m, T(0));
+                if (finish.add) v = load_part<L>(to, m, T(0)) + v;
+                if (finish.bias) v += load_part<L>(finish.bias + j * W, m, T(0));
+                if (finish.row_bias) v += finish.row_bias[i];
                 store_part<L>(to, m, v);
             }
         }
@@ -70,7 +79,8 @@ TGE_INLINE void write(typename Direct<T>::V (&sum)[R][NV], T* c, i64 c_row, i64 
 
 // R rows of C, n ≤ NV·W columns: C = Σ_k A[i, k]·b[k·b_step + j].
 template <class T, int R, int NV, A a_form>
-void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row, i64 n, bool add, const T* bias) {
+void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row, i64 n,
+          const Finish<T>& finish) {
     using L = Direct<T>;
     using V = typename L::V;
     constexpr int W = L::W, line = 64 / sizeof(T);
@@ -111,14 +121,14 @@ void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row
             for (i64 s = start; s < end; ++s) step(s);
         }
     }
-    write<T, R, NV>(sum, c, c_row, n, add, bias);
+    write<T, R, NV>(sum, c, c_row, n, finish);
 }
 
 // R rows and n ≤ W columns of C for a B whose columns lie in memory as rows, read and transposed W × W at a time in
 // registers: for so few rows, packing would take longer than multiplying. A has any strides.
 template <class T, int R>
-void tile_transposing(i64 k, const T* a, i64 a_row, i64 a_col, const T* b, i64 b_col, T* c, i64 c_row, i64 n, bool add,
-                      const T* bias) {
+void tile_transposing(i64 k, const T* a, i64 a_row, i64 a_col, const T* b, i64 b_col, T* c, i64 c_row, i64 n,
+                      const Finish<T>& finish) {
     using L = Direct<T>;
     using V = typename L::V;
     constexpr int W = L::W, line = 64 / sizeof(T);
@@ -150,11 +160,11 @@ void tile_transposing(i64 k, const T* a, i64 a_row, i64 a_col, const T* b, i64 b
                 for (int i = 0; i < R; ++i) sum[i][0] += (a[i * a_row + t * a_col] - V{}) * r[t];
         }
     }
-    write<T, R, 1>(sum, c, c_row, n, add, bias);
+    write<T, R, 1>(sum, c, c_row, n, finish);
 }
 
 template <class T>
-using Tile = void (*)(i64, const T*, i64, const T*, i64, T*, i64, i64, bool, const T*);
+using Tile = void (*)(i64, const T*, i64, const T*, i64, T*, i64, i64, const Finish<T>&);
 
 template <class T, int R, int NV, A a_form>
 Tile<T> tile_of(i64 rows) {
@@ -177,13 +187,22 @@ Tile<T> tile_of(i64 rows, int nv, A a_form) {
 }
 
 template <class T>
-using TransposingTile = void (*)(i64, const T*, i64, i64, const T*, i64, T*, i64, i64, bool, const T*);
+using TransposingTile = void (*)(i64, const T*, i64, i64, const T*, i64, T*, i64, i64, const Finish<T>&);
 constexpr int transposing_rows = 8;
 template <class T, int R = transposing_rows>
 TransposingTile<T> transposing_tile_of(i64 rows) {
     if constexpr (R > 1)
         if (rows < R) return transposing_tile_of<T, R - 1>(rows);
     return tile_transposing<T, R>;
+}
+
+// activated[i, j …] = activation(C[i, j …]) for n elements of row i.
+template <class T>
+void activate(const Gemm& g, i64 i, i64 j, i64 n) {
+    char* const p[] = {reinterpret_cast<char*>(static_cast<T*>(g.activated) + i * g.activated_row + j),
+                       reinterpret_cast<char*>(static_cast<T*>(g.c) + i * g.c_row + j)};
+    const i64 steps[] = {sizeof(T), sizeof(T)};
+    g.activation(n, p, steps, g.parameters);
 }
 
 // One product: how it is cut, and the block of it that is being computed.
@@ -263,9 +282,11 @@ struct Product {
         for (i64 k0 = chunk0; k0 < chunk1; k0 += kc)
             if (transposing) multiply_transposing(i0, rows, k0, begin, end);
             else multiply_block(i0, rows, k0, begin, end);
+        if (g.activation && chunk1 == g.k)
+            for (i64 i = i0; i < i0 + rows; ++i) activate<T>(g, i, j0 + begin, end - begin);
     }
 
-    // Rows [i0, i0 + rows) and columns [begin, end) of the block, steps [k0, k0 + depth).
+    // Rows [i0, i0 + rows) and columns [begin, end) of the block, steps [k0, k0 + kc).
     void multiply_block(i64 i0, i64 rows, i64 k0, i64 begin, i64 end) const {
         const i64 depth = least(kc, chunk1 - k0);
         const T* panel = a() + i0 * g.a_row + k0 * g.a_col;
@@ -276,8 +297,6 @@ struct Product {
             panel = packed_a;
             a_step = rows;
         }
-        const bool add = k0 > 0 || g.accumulate;
-        const T* bias = bias_at(k0);
         T* c = static_cast<T*>(g.c) + i0 * g.c_row + j0;
         const Tile<T> full = tile_of<T>(rows, nv, a_form);
         for (i64 j = begin; j < end; j += nr) {
@@ -286,20 +305,21 @@ struct Product {
             const bool direct = is_direct(columns);
             const T* strip = direct ? b() + k0 * g.b_row + j0 + j : packed(k0, depth, j);
             (v == nv ? full : tile_of<T>(rows, v, a_form))(depth, panel, a_step, strip, direct ? g.b_row : v * W, c + j,
-                                                           g.c_row, columns, add, bias ? bias + j : nullptr);
+                                                           g.c_row, columns, finish(i0, k0, j));
         }
     }
     void multiply_transposing(i64 i0, i64 rows, i64 k0, i64 begin, i64 end) const {
-        const T* bias = bias_at(k0);
         T* c = static_cast<T*>(g.c) + i0 * g.c_row + j0;
         for (i64 j = begin; j < end; j += nr)
             transposing_tile_of<T>(rows)(least(kc, chunk1 - k0), a() + i0 * g.a_row + k0 * g.a_col, g.a_row, g.a_col,
                                          b() + k0 + (j0 + j) * g.b_col, g.b_col, c + j, g.c_row, least(nr, width - j),
-                                         k0 > 0 || g.accumulate, bias ? bias + j : nullptr);
+                                         finish(i0, k0, j));
     }
-    // The bias goes into the last block's sums.
-    const T* bias_at(i64 k0) const {
-        return k0 + kc >= g.k && g.bias ? static_cast<const T*>(g.bias) + j0 : nullptr;
+    // Biases go with the last block of k.
+    Finish<T> finish(i64 i0, i64 k0, i64 j) const {
+        const bool ends = k0 + kc >= g.k;
+        return {k0 > 0 || g.accumulate, ends && g.bias ? static_cast<const T*>(g.bias) + j0 + j : nullptr,
+                ends && g.row_bias ? static_cast<const T*>(g.row_bias) + i0 : nullptr};
     }
 
     void run() {
@@ -331,26 +351,40 @@ struct Product {
     }
 };
 
+// The product of no columns with no rows: zeros.
 template <class T>
 void no_steps(const Gemm& g) {
-    for (i64 i = 0; i < g.m; ++i)
+    for (i64 i = 0; i < g.m; ++i) {
         for (i64 j = 0; j < g.n; ++j) {
             T& c = static_cast<T*>(g.c)[i * g.c_row + j];
-            c = (g.accumulate ? c : T(0)) + (g.bias ? static_cast<const T*>(g.bias)[j] : T(0));
+            c = (g.accumulate ? c : T(0)) + (g.bias ? static_cast<const T*>(g.bias)[j] : T(0)) +
+                (g.row_bias ? static_cast<const T*>(g.row_bias)[i] : T(0));
         }
+        if (g.activation) activate<T>(g, i, 0, g.n);
+    }
 }
 
+// A single column is better computed as a row: vectors run along it.
 template <class T>
-bool gemm(const Gemm& given) {
-    Gemm g = given;
+bool column(const Gemm& g) {
+    const Gemm flipped = {1,       g.m,     g.k,     g.b,  g.a,          g.row_bias, g.c, 0,
+                          g.b_row, g.a_col, g.a_row, g.m, g.accumulate};
+    if (!gemm<T>(flipped)) return false;
+    T* c = static_cast<T*>(g.c);
+    if (g.bias)
+        for (i64 i = 0; i < g.m; ++i) c[i] += *static_cast<const T*>(g.bias);
+    if (g.activation)
+        for (i64 i = 0; i < g.m; ++i) activate<T>(g, i, 0, 1);
+    return true;
+}
+
+}  // namespace
+
+template <class T>
+bool gemm(const Gemm& g) {
     if (g.m <= 0 || g.n <= 0) return true;
     if (g.k <= 0) return no_steps<T>(g), true;
-    // A single column is better computed as a row: vectors run along it.
-    const bool flipped = g.n == 1 && g.m > 1 && g.c_row == 1;
-    if (flipped) {
-        g = {1,       given.m, given.k,     given.b,     given.a,     nullptr, given.c, 0,
-             g.b_row, g.a_col, given.a_row, given.m, given.accumulate};
-    }
+    if (g.n == 1 && g.m > 1 && g.c_row == 1) return column<T>(g);
     Product<T> p(g);
     alignas(64) T small_b[16384 / sizeof(T)];
     const bool is_small = p.packed_size() <= static_cast<i64>(sizeof small_b / sizeof(T));
@@ -358,12 +392,10 @@ bool gemm(const Gemm& given) {
     if (!b_memory) return false;
     p.packed_b = is_small ? small_b : reinterpret_cast<T*>(b_memory.data());
     p.run();
-    if (flipped && given.bias)
-        for (i64 i = 0; i < given.m; ++i) static_cast<T*>(g.c)[i] += *static_cast<const T*>(given.bias);
     return true;
 }
-
-}  // namespace
+template bool gemm<float>(const Gemm&);
+template bool gemm<double>(const Gemm&);
 
 void fill_gemm(Table& t) {
     t.gemm[0] = gemm<float>;

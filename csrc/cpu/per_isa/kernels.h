@@ -11,7 +11,14 @@ void fill_reductions(Table&);
 void fill_softmax(Table&);
 void fill_cross_entropy(Table&);
 void fill_gemm(Table&);
+void fill_convolution(Table&);
 void fill_random(Table&);
 void fill_optimisers(Table&);
+
+// The matrix product, for kernels that are made of such; false: no memory.
+template <class T>
+bool gemm(const Gemm&);
+extern template bool gemm<float>(const Gemm&);
+extern template bool gemm<double>(const Gemm&);
 }  // namespace TGE_ISA
 }  // namespace tge

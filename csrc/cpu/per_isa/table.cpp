@@ -15,6 +15,7 @@ static Table filled() {
     fill_softmax(table);
     fill_cross_entropy(table);
     fill_gemm(table);
+    fill_convolution(table);
     fill_random(table);
     fill_optimisers(table);
     return table;

@@ -1,0 +1,290 @@
+// Convolution and its two gradients as matrix products. The windows of a block of outputs are laid out as a matrix
+// that stays in the second-level cache: row (channel, window position), column (output position).
+#include <atomic>
+
+#include "../allocator.h"
+#include "../threads.h"
+#include "kernels.h"
+#include "pack.h"
+
+namespace tge {
+namespace TGE_ISA {
+namespace {
+
+constexpr i64 block_elements = i64{1} << 18;  // of the windows' matrix
+constexpr i64 partial_sums = 8;               // of the weight gradient, at most; added in order
+
+// Sizes that follow from those of a convolution. Positions are (depth, height, width).
+template <class T>
+struct Plan {
+    static constexpr int W = Direct<T>::W;
+    const Convolution& c;
+    i64 taps, rows, positions, pixels;  // window positions; rows of the windows' matrix; outputs and inputs per channel
+    int axis;                           // blocks are cut along this dimension …
+    i64 line, per_block, blocks;        // … of `line` outputs per step, `per_block` steps long
+    i64 columns;                        // of a full block
+    i64 step;                           // between the rows of the windows' matrix
+    i64 reach[3];                       // the part of x that a full block of one channel looks at
+    bool pointwise;                     // the windows' matrix is x itself
+
+    explicit Plan(const Convolution& convolution) : c(convolution) {
+        taps = c.kernel[0] * c.kernel[1] * c.kernel[2];
+        rows = c.channels * taps;
+        positions = c.out[0] * c.out[1] * c.out[2];
+        pixels = c.in[0] * c.in[1] * c.in[2];
+        axis = c.out[0] > 1 || c.kernel[0] > 1 ? 0 : c.out[1] > 1 || c.kernel[1] > 1 ? 1 : 2;
+        pointwise = taps == 1 && positions == pixels;
+        for (int d = 0; d < 3; ++d) pointwise = pointwise && c.stride[d] == 1 && c.padding[d] == 0;
+        line = positions / c.out[axis];
+        per_block = least(block_elements / (rows * line + 1) + 1, c.out[axis]);
+        blocks = (c.out[axis] + per_block - 1) / per_block;
+        per_block = (c.out[axis] + blocks - 1) / blocks;
+        blocks = (c.out[axis] + per_block - 1) / per_block;
+        columns = per_block * line;
+        step = round_up(columns, W);
+        if (step * static_cast<i64>(sizeof(T)) % 1024 == 0) step += W;  // rows in different sets of the caches
+        for (int d = 0; d < 3; ++d)
+            reach[d] = ((d == axis ? per_block : c.out[d]) - 1) * c.stride[d] + (c.kernel[d] - 1) * c.dilation[d] + 1;
+    }
+
+    i64 first(i64 block) const { return block * per_block; }
+    i64 count(i64 block) const { return least(per_block, c.out[axis] - first(block)); }
+    i64 outputs_in(i64 d, i64 block) const { return d == axis ? count(block) : c.out[d]; }
+    i64 window_elements() const { return pointwise ? 0 : rows * step + W; }
+    i64 image_elements() const { return c.channels * reach[0] * reach[1] * reach[2] + W; }
+    T* x(i64 image, i64 group) const {
+        return static_cast<T*>(c.x) + (image * c.groups + group) * c.channels * pixels;
+    }
+    T* y(i64 image, i64 group) const {
+        return static_cast<T*>(c.y) + (image * c.groups + group) * c.outputs * positions;
+    }
+    T* w(i64 group) const { return static_cast<T*>(c.w) + group * c.outputs * rows; }
+
+    // Where x and a padded copy of what a block sees of it overlap: `size` entries from `from` in the copy, `to` in x.
+    struct Overlap {
+        i64 size, from, to;
+    };
+    Overlap overlap(int d, i64 block) const {
+        const i64 start = (d == axis ? first(block) : 0) * c.stride[d] - c.padding[d];  // of the copy, in x
+        const i64 from = start < 0 ? least(-start, reach[d]) : 0, end = least(c.in[d] - start, reach[d]);
+        return {end > from ? end - from : 0, from, start + from};
+    }
+
+    // Calls f(part of the copy, part of x, n) for all runs of the overlap.
+    template <class Fn>
+    void for_overlaps(T* copy, T* image, i64 block, const Fn& f) const {
+        const Overlap o[] = {overlap(0, block), overlap(1, block), overlap(2, block)};
+        for (i64 channel = 0; channel < c.channels; ++channel)
+            for (i64 i = 0; i < o[0].size; ++i)
+                for (i64 j = 0; j < o[1].size; ++j)
+                    f(copy + ((channel * reach[0] + o[0].from + i) * reach[1] + o[1].from + j) * reach[2] + o[2].from,
+                      image + ((channel * c.in[0] + o[0].to + i) * c.in[1] + o[1].to + j) * c.in[2] + o[2].to,
+                      o[2].size);
+    }
+    // Calls f(run in the windows' matrix, where it comes from in the copy) for all runs of outputs side by side.
+    template <class Fn>
+    void for_runs(T* windows, T* copy, i64 block, const Fn& f) const {
+        const i64 n0 = outputs_in(0, block), n1 = outputs_in(1, block), n2 = outputs_in(2, block);
+        T* row = windows;
+        for (i64 channel = 0; channel < c.channels; ++channel)
+            for (i64 k0 = 0; k0 < c.kernel[0]; ++k0)
+                for (i64 k1 = 0; k1 < c.kernel[1]; ++k1)
+                    for (i64 k2 = 0; k2 < c.kernel[2]; ++k2, row += step) {
+                        T* run = row;
+                        for (i64 i = 0; i < n0; ++i)
+                            for (i64 j = 0; j < n1; ++j, run += n2)
+                                f(run, copy + ((channel * reach[0] + i * c.stride[0] + k0 * c.dilation[0]) * reach[1] +
+                                               j * c.stride[1] + k1 * c.dilation[1]) * reach[2] + k2 * c.dilation[2]);
+                    }
+    }
+
+    // The windows of a block, and the distance of their rows: (rows, count·line).
+    const T* windows(i64 image, i64 group, i64 block, T* matrix, T* copy, i64& distance) const {
+        distance = pointwise ? positions : step;
+        if (pointwise) return x(image, group) + first(block) * line;
+        using L = Direct<T>;
+        for (i64 i = 0; i < image_elements(); ++i) copy[i] = 0;
+        for_overlaps(copy, x(image, group), block, [](T* to, const T* from, i64 n) {
+            i64 i = 0;
+            for (; i + W <= n; i += W) L::store(to + i, L::load(from + i));
+            copy_part<T, W>(to + i, from + i, n - i);
+        });
+        const i64 n = outputs_in(2, block), s = c.stride[2];
+        // Whole vectors only: what is written behind a run is written again by the next one.
+        if (s == 1)
+            for_runs(matrix, copy, block, [n](T* to, const T* from) {
+                for (i64 i = 0; i < n; i += W) L::store(to + i, L::load(from + i));
+            });
+        else
+            for_runs(matrix, copy, block, [n, s](T* to, const T* from) {
+                for (i64 i = 0; i < n; ++i) to[i] = from[i * s];
+            });
+        return matrix;
+    }
+
+    // Adds a windows' matrix to the copy, entries to where they came from.
+    void overlap_add(T* matrix, T* copy, i64 block) const {
+        using L = Direct<T>;
+        using V = typename L::V;
+        const i64 n = outputs_in(2, block), s = c.stride[2], whole = n / W * W;
+        T inside[W] = {};
+        for (i64 i = whole; i < n; ++i) inside[i - whole] = 1;
+        const V last = L::load(inside);
+        if (s == 1)
+            for_runs(matrix, copy, block, [=](const T* from, T* to) {
+                for (i64 i = 0; i < whole; i += W) L::store(to + i, L::load(to + i) + L::load(from + i));
+                if (whole < n) L::store(to + whole, L::load(to + whole) + (last > V{} ? L::load(from + whole) : V{}));
+            });
+        else
+            for_runs(matrix, copy, block, [n, s](const T* from, T* to) {
+                for (i64 i = 0; i < n; ++i) to[i * s] += from[i];
+            });
+    }
+};
+
+// What the pieces of one convolution share.
+template <class T>
+struct Job {
+    Plan<T> plan;
+    std::atomic<bool> failed{false};
+    T* sums = nullptr;  // of the weight gradient: (parts, groups, rows, outputs)
+    i64 parts = 1;
+
+    explicit Job(const Convolution& c) : plan(c) {}
+    bool take(const Scratch& memory) {
+        if (!memory) failed = true;
+        return static_cast<bool>(memory);
+    }
+    void run(const Gemm& g) {
+        if (!gemm<T>(g)) failed = true;
+    }
+};
+
+template <class T>
+unsigned long bytes(i64 elements) {
+    return static_cast<unsigned long>(elements) * sizeof(T);
+}
+
+// Pieces of about 2¹⁸ multiplications.
+template <class T>
+i64 grain(const Plan<T>& plan, i64 work) { return (i64{1} << 18) / (work * plan.rows * plan.c.outputs + 1) + 1; }
+
+// Outputs (image, group, block): y = w · windows + bias.
+template <class T>
+bool convolve(const Convolution& c) {
+    Job<T> job(c);
+    const Plan<T>& p = job.plan;
+    parallel_for(c.images * c.groups * p.blocks, grain(p, p.columns), [](void* context, i64 begin, i64 end, int) {
+        auto& j = *static_cast<Job<T>*>(context);
+        const Plan<T>& plan = j.plan;
+        const Convolution& v = plan.c;
+        const i64 image_size = round_up(plan.image_elements(), plan.W);
+        const Scratch memory(bytes<T>(image_size + plan.window_elements()));
+        if (!j.take(memory)) return;
+        T* copy = reinterpret_cast<T*>(memory.data());
+        for (i64 i = begin; i < end; ++i) {
+            const i64 block = i % plan.blocks, group = i / plan.blocks % v.groups, image = i / plan.blocks / v.groups;
+            i64 distance;
+            const T* windows = plan.windows(image, group, block, copy + image_size, copy, distance);
+            Gemm g = {v.outputs, plan.count(block) * plan.line, plan.rows, plan.w(group), windows, nullptr,
+                      plan.y(image, group) + plan.first(block) * plan.line, plan.rows, 1, distance, 1, plan.positions};
+            if (v.bias) g.row_bias = static_cast<const T*>(v.bias) + group * v.outputs;
+            j.run(g);
+        }
+    }, &job);
+    return !job.failed;
+}
+
+// Inputs (image, group): windows' gradient wᵀ · g, its overlaps added up.
+template <class T>
+bool convolve_input_gradient(const Convolution& c) {
+    Job<T> job(c);
+    const Plan<T>& p = job.plan;
+    parallel_for(c.images * c.groups, grain(p, p.positions), [](void* context, i64 begin, i64 end, int) {
+        auto& j = *static_cast<Job<T>*>(context);
+        const Plan<T>& plan = j.plan;
+        const Convolution& v = plan.c;
+        const i64 image_size = round_up(plan.image_elements(), plan.W);
+        const Scratch memory(bytes<T>(image_size + plan.window_elements()));
+        if (!j.take(memory)) return;
+        T *copy = reinterpret_cast<T*>(memory.data()), *matrix = copy + image_size;
+        for (i64 i = begin; i < end; ++i) {
+            T* dx = plan.x(i / v.groups, i % v.groups);
+            if (!plan.pointwise)
+                for (i64 e = 0; e < v.channels * plan.pixels; ++e) dx[e] = 0;
+            for (i64 block = 0; block < plan.blocks; ++block) {
+                const i64 start = plan.first(block) * plan.line, n = plan.count(block) * plan.line;
+                j.run({plan.rows, n, v.outputs, plan.w(i % v.groups), plan.y(i / v.groups, i % v.groups) + start, nullptr,
+                       plan.pointwise ? dx + start : matrix, 1, plan.rows, plan.positions, 1,
+                       plan.pointwise ? plan.positions : plan.step});
+                if (plan.pointwise) continue;
+                for (i64 e = 0; e < image_size; ++e) copy[e] = 0;
+                plan.overlap_add(matrix, copy, block);
+                plan.for_overlaps(copy, dx, block, [](const T* from, T* to, i64 count) {
+                    for (i64 e = 0; e < count; ++e) to[e] += from[e];
+                });
+            }
+        }
+    }, &job);
+    return !job.failed;
+}
+
+// Each part sums over its share of the images: sums[part, group] = Σ windows · gᵀ, so that neither operand of the
+// product, which has few columns, needs to be transposed. Then the parts are added in order.
+template <class T>
+bool convolve_weight_gradient(const Convolution& c) {
+    Job<T> job(c);
+    const Plan<T>& p = job.plan;
+    const i64 size = p.rows * c.outputs, room = (i64{1} << 22) / (size * c.groups + 1) + 1;
+    job.parts = least(least(c.images < 1 ? 1 : c.images, partial_sums), room);
+    const Scratch sums(bytes<T>(job.parts * c.groups * size));
+    if (!sums) return false;
+    job.sums = reinterpret_cast<T*>(sums.data());
+    parallel_for(job.parts * c.groups, 1, [](void* context, i64 begin, i64 end, int) {
+        auto& j = *static_cast<Job<T>*>(context);
+        const Plan<T>& plan = j.plan;
+        const Convolution& v = plan.c;
+        const i64 image_size = round_up(plan.image_elements(), plan.W);
+        const Scratch memory(bytes<T>(image_size + plan.window_elements()));
+        if (!j.take(memory)) return;
+        T* copy = reinterpret_cast<T*>(memory.data());
+        for (i64 i = begin; i < end; ++i) {
+            const i64 part = i / v.groups, group = i % v.groups;
+            T* sum = j.sums + i * plan.rows * v.outputs;
+            for (i64 e = 0; e < plan.rows * v.outputs; ++e) sum[e] = 0;
+            for (i64 image = v.images * part / j.parts; image < v.images * (part + 1) / j.parts; ++image)
+                for (i64 block = 0; block < plan.blocks; ++block) {
+                    i64 distance;
+                    const T* windows = plan.windows(image, group, block, copy + image_size, copy, distance);
+                    Gemm g = {plan.rows, v.outputs, plan.count(block) * plan.line, windows,
+                              plan.y(image, group) + plan.first(block) * plan.line, nullptr, sum,
+                              distance, 1, 1, plan.positions, v.outputs};
+                    g.accumulate = true;
+                    j.run(g);
+                }
+        }
+    }, &job);
+    if (job.failed) return false;
+    for (i64 group = 0; group < c.groups; ++group)
+        for (i64 o = 0; o < c.outputs; ++o)
+            for (i64 r = 0; r < p.rows; ++r) {
+                T total = 0;
+                for (i64 part = 0; part < job.parts; ++part)
+                    total += job.sums[((part * c.groups + group) * p.rows + r) * c.outputs + o];
+                p.w(group)[o * p.rows + r] = total;
+            }
+    return true;
+}
+
+}  // namespace
+
+void fill_convolution(Table& t) {
+#define BOTH(kernel)             \
+    t.kernel[0] = kernel<float>; \
+    t.kernel[1] = kernel<double>;
+    BOTH(convolve) BOTH(convolve_input_gradient) BOTH(convolve_weight_gradient)
+#undef BOTH
+}
+
+}  // namespace TGE_ISA
+}  // namespace tge
