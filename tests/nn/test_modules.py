@@ -160,7 +160,7 @@ def test_it_prints_as_pytorch_does() -> None:
         (lambda: nn.Linear(3, 2)(tg.ones(4, 2)), ValueError, r"\(4, 2\) and weight of shape \(2, 3\)"),
         (lambda: nn.Linear(3, 2).wieght, AttributeError, "did you mean weight"),
         (lambda: nn.Dropout(1.5), ValueError, "p is 1.5"),
-        (lambda: nn.MSELoss("avg"), ValueError, '"mean", "sum" or "none"'),
+        (lambda: nn.MSELoss(reduction="avg"), ValueError, '"mean", "sum" or "none"'),
         (lambda: nn.MSELoss()(tg.ones(3, 1), tg.ones(3)), ValueError, "would be broadcast"),
         (lambda: nn.L1Loss()(tg.ones(3, 1), tg.ones(3)), ValueError, "would be broadcast"),
         (lambda: nn.BCELoss()(tg.tensor([1.5]), tg.tensor([1.0])), ValueError, "with_logits"),

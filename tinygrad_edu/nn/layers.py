@@ -91,151 +91,55 @@ class Unflatten(Module):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
-class Dropout(Module):
-    """In training, zero entries with probability p and scale the rest by 1/(1 − p). Srivastava et al. 2014."""
+class Bilinear(Module):
+    """x₁ᵀ·W_k·x₂ + b_k: weight (out_features, in1_features, in2_features), uniform in ±1/√in1_features as bias is."""
 
-    def __init__(self, p: float = 0.5, inplace: bool = False, *, generator: Any = None) -> None:
+    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None,
+                 dtype: Any = None) -> None:  # fmt: skip
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p is {p}; a probability lies in [0, 1]")
-        self.p, self.inplace, self.generator = p, inplace, generator
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        self.weight = Parameter(empty(out_features, in1_features, in2_features, dtype=dtype, device=device))
+        self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype)) if bias else None)
+        self.reset_parameters()
 
-    def forward(self, input: Any) -> Any:
-        """Any shape; the input itself in evaluation mode."""
-        return F.dropout(input, self.p, self.training, generator=self.generator)
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: Any, input2: Any) -> Any:
+        """(…, in1_features), (…, in2_features) → (…, out_features)."""
+        return F.bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        """The probability."""
-        return f"p={self.p}, inplace={self.inplace}"
+        """Sizes."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
 
 
-class _Activation(Module):
-    """Takes PyTorch's `inplace`, and computes into new memory either way: the result is the same."""
+class CosineSimilarity(Module):
+    """x₁·x₂/(‖x₁‖·‖x₂‖) along `dim`."""
 
-    def __init__(self, inplace: bool = False) -> None:
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
-        self.inplace = inplace
+        self.dim, self.eps = dim, eps
 
-    def extra_repr(self) -> str:
-        """Whether it was asked to work in place."""
-        return "inplace=True" if self.inplace else ""
-
-
-class ReLU(_Activation):
-    """max(x, 0)."""
-
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.relu(input)
+    def forward(self, x1: Any, x2: Any) -> Any:
+        """Two tensors of one shape → that shape without `dim`."""
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)
 
 
-class Sigmoid(Module):
-    """1/(1 + e⁻ˣ)."""
+class PairwiseDistance(Module):
+    """‖x₁ − x₂ + eps‖ₚ over the last dimension."""
 
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.sigmoid(input)
-
-
-class Tanh(Module):
-    """Hyperbolic tangent."""
-
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.tanh(input)
-
-
-class SiLU(_Activation):
-    """x·sigmoid(x)."""
-
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.silu(input)
-
-
-class LeakyReLU(_Activation):
-    """x where x > 0, else negative_slope·x."""
-
-    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__(inplace)
-        self.negative_slope = negative_slope
-
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.leaky_relu(input, self.negative_slope)
-
-    def extra_repr(self) -> str:
-        """The slope."""
-        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
-
-
-class GELU(Module):
-    """x·Φ(x); `approximate` "none" or "tanh"."""
-
-    def __init__(self, approximate: str = "none") -> None:
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()
-        self.approximate = approximate
+        self.norm, self.eps, self.keepdim = p, eps, keepdim
 
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.gelu(input, self.approximate)
-
-    def extra_repr(self) -> str:
-        """The form."""
-        return f"approximate={self.approximate!r}"
-
-
-class Softplus(Module):
-    """ln(1 + e^{beta·x})/beta, x itself where beta·x > threshold."""
-
-    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        super().__init__()
-        self.beta, self.threshold = beta, threshold
-
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.softplus(input, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        """The constants."""
-        return f"beta={self.beta}, threshold={self.threshold}"
-
-
-class ELU(_Activation):
-    """x where x > 0, else alpha·(eˣ − 1)."""
-
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__(inplace)
-        self.alpha = alpha
-
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.elu(input, self.alpha)
-
-    def extra_repr(self) -> str:
-        """The constant."""
-        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
-
-
-class Softmax(Module):
-    """eˣ/Σeˣ along `dim`."""
-
-    def __init__(self, dim: int = -1) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        """The dimension."""
-        return f"dim={self.dim}"
-
-
-class LogSoftmax(Softmax):
-    """ln softmax along `dim`."""
-
-    def forward(self, input: Any) -> Any:
-        """Any shape."""
-        return ops.log_softmax(input, self.dim)
+    def forward(self, x1: Any, x2: Any) -> Any:
+        """(…, D) twice → (…)."""
+        return F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)

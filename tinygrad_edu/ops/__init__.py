@@ -1,24 +1,13 @@
 """The differentiable operations, one file per family: forward and its derivative on one screen.
 
-`elementwise` · `activation` · `reduce` · `shape` · `linalg` · `attention` · `loss`. Functions take and give tensors;
-the classes behind them are the nodes of the graph.
+`elementwise` · `activation` · `reduce` · `shape` · `linalg` · `convolution` · `pooling` · `padding` · `normalization` ·
+`resampling` · `lookup` · `loss`. Functions take and give tensors; the classes behind them are the nodes of the graph.
 """
 
-from ._common import ShapeError, result_type
-from .activation import (
-    dropout,
-    elu,
-    gelu,
-    leaky_relu,
-    log_softmax,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
+from ._common import ShapeError, per_dimension, result_type
+from .activation import dropout, elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
 from .attention import scaled_dot_product_attention
+from .convolution import conv, conv_transpose
 from .elementwise import (
     abs,
     add,
@@ -46,9 +35,22 @@ from .elementwise import (
     where,
 )
 from .linalg import linear, matmul
+from .lookup import take
 from .loss import check_reduction, check_same_shape, cross_entropy, mse_loss
+from .normalization import batch_norm, channel_affine, layer_norm, rms_norm
+from .padding import pad
+from .pooling import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    gather_planes,
+    max_pool,
+    scatter_planes,
+    window_positions,
+)
 from .recurrent import recurrent
 from .reduce import amax, amin, argmax, argmin, logsumexp, mean, norm, std, sum, var
+from .resampling import pixel_shuffle, pixel_unshuffle, resample
 from .shape import (
     cat,
     expand,
@@ -70,18 +72,25 @@ from .shape import (
 __all__ = [
     "ShapeError",
     "abs",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "add",
     "amax",
     "amin",
     "argmax",
     "argmin",
+    "avg_pool",
+    "batch_norm",
     "cast",
     "cat",
+    "channel_affine",
     "check_reduction",
     "check_same_shape",
     "clamp",
     "clone",
     "compare",
+    "conv",
+    "conv_transpose",
     "cos",
     "cross_entropy",
     "div",
@@ -93,9 +102,11 @@ __all__ = [
     "flatten",
     "flip",
     "gather",
+    "gather_planes",
     "gelu",
     "getitem",
     "isclose",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log",
@@ -104,6 +115,7 @@ __all__ = [
     "logical",
     "logsumexp",
     "matmul",
+    "max_pool",
     "maximum",
     "mean",
     "minimum",
@@ -111,13 +123,20 @@ __all__ = [
     "mul",
     "neg",
     "norm",
+    "pad",
+    "per_dimension",
     "permute",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "pow",
     "recurrent",
     "relu",
+    "resample",
     "reshape",
     "result_type",
+    "rms_norm",
     "scaled_dot_product_attention",
+    "scatter_planes",
     "setitem",
     "sigmoid",
     "sign",
@@ -132,10 +151,12 @@ __all__ = [
     "std",
     "sub",
     "sum",
+    "take",
     "tanh",
     "transpose",
     "unflatten",
     "unsqueeze",
     "var",
     "where",
+    "window_positions",
 ]

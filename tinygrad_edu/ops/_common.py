@@ -165,3 +165,14 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     if isinstance(g, Variable):
         return (g.sum(axes) if axes else g).reshape(shape)  # type: ignore[attr-defined,union-attr]
     return (K.sum(g, axes, False) if axes else g).reshape(shape)
+
+
+def per_dimension(value: Any, d: int, operation: str, name: str, least: int) -> tuple[int, ...]:
+    """`value`, a number or one for each of the d spatial dimensions, as d integers that are at least `least`."""
+    entries = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    entries = entries * d if len(entries) == 1 else entries
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) for n in entries):
+        raise TypeError(f"{operation}: {name} is {value!r}; it must be an integer, or {d} of them")
+    if len(entries) != d or min(entries) < least:
+        raise ShapeError(f"{operation}: {name} is {value}; it must be one integer ≥ {least}, or {d} of them")
+    return tuple([int(n) for n in entries])
