@@ -1,7 +1,8 @@
 """The differentiable operations, one file per family: forward and its derivative on one screen.
 
 `elementwise` · `activation` · `reduce` · `shape` · `linalg` · `convolution` · `pooling` · `padding` · `normalization` ·
-`resampling` · `lookup` · `attention` · `loss`. Functions take and give tensors; the classes behind them are the nodes of the graph.
+`resampling` · `lookup` · `attention` · `loss`. Functions take and give tensors; the classes behind them are the nodes
+of the graph.
 """
 
 from ._common import ShapeError, per_dimension, result_type
