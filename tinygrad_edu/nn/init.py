@@ -113,3 +113,45 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Generator | None = None
     q, r = np.linalg.qr(flat)
     q = q * np.sign(np.diag(r))
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+def trunc_normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
+                  generator: Generator | None = None) -> Any:  # fmt: skip
+    """Normal, but within [a, b]: numbers outside are drawn again."""
+    if not a < b:
+        raise ValueError(f"trunc_normal_: a = {a} must be below b = {b}")
+    inside = 0.5 * (math.erf((b - mean) / std / math.sqrt(2)) - math.erf((a - mean) / std / math.sqrt(2)))
+    if not inside > 1e-6:
+        raise ValueError(f"trunc_normal_: [{a}, {b}] is too far from the mean {mean} for a standard deviation of {std}")
+    values = (generator or default_generator).normal(tensor.shape, mean, std, np.float64)
+    outside = (values < a) | (values > b)
+    while outside.any():
+        values[outside] = (generator or default_generator).normal((int(outside.sum()),), mean, std, np.float64)
+        outside = (values < a) | (values > b)
+    return _fill(tensor, np.clip(np.asarray(values, tensor.dtype), a, b))
+
+
+def dirac_(tensor: Any, groups: int = 1) -> Any:
+    """A convolution's weight that hands its input channels through, as many as fit: a 1 in the middle of the window."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"dirac_: the weight of a convolution has 3 to 5 dimensions, not shape {tensor.shape}")
+    outputs, inputs = tensor.shape[0], tensor.shape[1]
+    if outputs % groups:
+        raise ValueError(f"dirac_: groups={groups} must divide the {outputs} output channels")
+    values, middle = np.zeros(tensor.shape), tuple([n // 2 for n in tensor.shape[2:]])
+    for group in range(groups):
+        for channel in range(min(outputs // groups, inputs)):
+            values[(group * (outputs // groups) + channel, channel, *middle)] = 1
+    return _fill(tensor, values)
+
+
+def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Any:
+    """A matrix of normal numbers, a share `sparsity` of each column set to zero. Martens 2010."""
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: a matrix is needed, not shape {tensor.shape}")
+    rows, columns = tensor.shape
+    source = generator or default_generator
+    values = source.normal((rows, columns), 0.0, std, np.float64)
+    for column in range(columns):
+        values[source.permutation(rows, "init")[: math.ceil(sparsity * rows)], column] = 0
+    return _fill(tensor, values)
