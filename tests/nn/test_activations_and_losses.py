@@ -14,8 +14,9 @@ from tinygrad_edu.nn import functional as F
 ACTIVATIONS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("Hardtanh", (), {}), ("Hardtanh", (-2.0, 0.5), {"inplace": True}), ("ReLU6", (), {}), ("Hardsigmoid", (), {}),
     ("Hardswish", (), {}), ("CELU", (0.5,), {}), ("SELU", (), {"inplace": True}), ("Mish", (), {}),
-    ("Softsign", (), {}), ("LogSigmoid", (), {}), ("Tanhshrink", (), {}), ("Softshrink", (0.25,), {}), ("Hardshrink", (), {}),
-    ("Threshold", (0.5, 3.0), {}), ("GLU", (0,), {}), ("Softmin", (1,), {}), ("PReLU", (), {}), ("ReLU", (), {}),
+    ("Softsign", (), {}), ("LogSigmoid", (), {}), ("Tanhshrink", (), {}), ("Softshrink", (0.25,), {}),
+    ("Hardshrink", (), {}), ("Threshold", (0.5, 3.0), {}),
+    ("GLU", (0,), {}), ("Softmin", (1,), {}), ("PReLU", (), {}), ("ReLU", (), {}),
     ("LeakyReLU", (0.25,), {}), ("ELU", (), {}), ("SiLU", (), {}), ("GELU", (), {}), ("Softplus", (), {}),
     ("Sigmoid", (), {}), ("Tanh", (), {}),
 ]  # fmt: skip
