@@ -156,7 +156,7 @@ def test_ctrl_c_leaves_a_resumable_run(tmp_path):
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Interrupted after" in err
-    assert f"--resume {run}" in err
+    assert f"tge resume {run}" in err
     assert "Traceback" not in err
     done = row_count(run) - 1
     assert T.load_checkpoint(run / "ckpt" / "last.safetensors")["epoch"] in (done, done - 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,12 @@ import click
 import tinygrad_edu as tg
 
 from . import experiment, gradients, machine, reading
+from .estimate import estimate
 from .experiment import DEFAULTS, OPTIMIZERS, HParams, Refused
+from .options import hidden, positive
+from .runs import compare, resume, split, verify
+from .transfer import finetune, transfer
+from .tuning import search, seeds
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -23,42 +27,30 @@ def cli() -> None:
     """Train small models and watch their parameters being learned.
 
     \b
-    tge train digits           learn to read handwritten digits (a few seconds)
+    tge train digits                     learn to read handwritten digits (a few seconds)
     tge predict runs/digits-1 drawing.png
-    tge info                   which kernels run on this machine
-    tge gradcheck              are the derivatives right?
+    tge search grid digits               hyperparameters: which are best on dev?
+    tge seeds digits                     how much of that is chance?
+    tge finetune runs/digits-1           start from what has been learned
+    tge estimate --params 10e9           what would a larger model cost?
+    tge gradcheck                        are the derivatives right?
     """
 
 
-def _hidden(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    """ "128,64" → (128, 64); "0" → ()."""
-    if value is None:
-        return None
-    try:
-        sizes = tuple(int(part) for part in value.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{value!r}: give sizes like 128 or 128,64, or 0 for no hidden layer") from None
-    if sizes == (0,):
-        return ()
-    if min(sizes) < 1 or max(sizes) > 1_000_000:
-        raise click.BadParameter(f"{value!r}: a layer has 1 to 1,000,000 units; 0 alone means no hidden layer")
-    return sizes
-
-
-def _rate(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise click.BadParameter(f"{value}: a learning rate is a positive number, such as 0.003")
-    return value
+for command in (search, seeds, split, compare, resume, verify, estimate, finetune, transfer):
+    cli.add_command(command)
 
 
 @cli.command()
 @click.argument("data", type=click.Choice(list(DEFAULTS)))
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows.  [digits 40, diabetes 60]")
-@click.option("--lr", type=float, callback=_rate, help="Size of a step.  [digits 0.003, diabetes 0.01]")
+@click.option(
+    "--lr", type=float, callback=positive("a learning rate"), help="Size of a step.  [digits 0.003, diabetes 0.01]"
+)
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows per update.  [32]")
 @click.option(
     "--hidden",
-    callback=_hidden,
+    callback=hidden,
     metavar="N[,N…]",
     help="Units of each hidden layer; 0 for none (a linear model).  [digits 128, diabetes 0]",
 )
@@ -75,6 +67,10 @@ def _rate(context: click.Context, parameter: click.Parameter, value: float | Non
     help="digits: how much of each label is spread over all digits, so that the model is not taught to be certain; the "
     "loss then cannot reach 0 (Szegedy et al. 2016).  [0.1]",
 )
+@click.option("--weight-decay", type=click.FloatRange(min=0), help="How strongly parameters are pulled to 0.  [0]")
+@click.option("--clip-norm", type=float, callback=positive("a norm"), help="Largest norm of all gradients together.")
+@click.option("--accumulate", type=click.IntRange(min=1), help="Batches whose gradients make one update.  [1]")
+@click.option("--max-seconds", type=float, callback=positive("a time"), help="Stop after so long; tge resume goes on.")
 @click.option("--patience", type=click.IntRange(min=1), help="Stop when the dev loss has not improved for N epochs.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Decides split, initial values and order.  [0]")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for the kernels; the result is the same for any.")
@@ -86,7 +82,7 @@ def _rate(context: click.Context, parameter: click.Parameter, value: float | Non
 @click.pass_context
 def train(
     context: click.Context, data: str, out: Path, resume: str | None, threads: int | None, spend_test_set: bool,
-    quiet: bool, **given: Any,
+    max_seconds: float | None, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train a model on DATA and leave a run folder with everything about it.
 
@@ -113,7 +109,7 @@ def train(
             run = experiment.new_run(out, params)
         else:
             params = experiment.resumed(run, data, wanted)
-        status = experiment.train(run, params, quiet=quiet, spend_test_set=spend_test_set)
+        status = experiment.train(run, params, quiet=quiet, spend_test_set=spend_test_set, max_seconds=max_seconds)
     except OSError as error:
         raise click.ClickException(f"{error.strerror or error}") from error
     context.exit(status)

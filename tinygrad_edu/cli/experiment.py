@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,8 @@ class Refused(click.ClickException):
 
 
 @dataclass(frozen=True)
-class HParams:
-    """Everything a person decides about a run. Parameters are what training finds; these are not."""
+class HParams(training.HParams):
+    """Everything a person decides about a run of `tge`."""
 
     data: str
     hidden: tuple[int, ...]
@@ -48,6 +49,9 @@ class HParams:
     seed: int = 0
     patience: int | None = None
     label_smoothing: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    accumulate: int = 1
 
 
 @dataclass
@@ -98,13 +102,12 @@ def read_config(run: Path) -> HParams:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         known = {f.name for f in fields(HParams)}
-        values: dict[str, Any] = {k: tuple(v) if k == "hidden" else v for k, v in raw.items() if k in known}
-        params = HParams(**values)
-        counts = (*params.hidden, params.epochs, params.batch_size, params.patience or 1)
-        understood = all(isinstance(n, int) and n > 0 for n in counts) and 0 < float(params.lr) < np.inf
-        understood = understood and 0 <= float(params.label_smoothing) < 1
+        params = HParams.from_dict({name: value for name, value in raw.items() if name in known})
+        counts = (*params.hidden, params.epochs, params.batch_size, params.patience or 1, params.accumulate)
+        understood = min(counts) > 0 and 0 < params.lr < np.inf and 0 <= params.label_smoothing < 1
+        understood = understood and params.weight_decay >= 0 and (params.clip_norm is None or params.clip_norm > 0)
         names = params.data in DEFAULTS and params.split in data.SPLITS[params.data] and params.optimizer in OPTIMIZERS
-        if not understood or not names or not isinstance(params.seed, int):
+        if not understood or not names:
             raise ValueError("it has a value that tge does not write")
         return params
     except OSError:
@@ -171,7 +174,35 @@ def build_model(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequen
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
-def train(run: Path, params: HParams, *, quiet: bool, spend_test_set: bool = False) -> int:
+def trainer_for(
+    params: HParams,
+    task: Task,
+    *,
+    callbacks: Sequence[training.Callback] = (),
+    init_seed: int | None = None,
+    order_seed: int | None = None,
+    **options: Any,
+) -> training.Trainer:
+    """The trainer of these hyperparameters; what is random in it comes from their seed, or from seeds of its own."""
+    tg.manual_seed(params.seed if init_seed is None else init_seed)
+    model = build_model(task.inputs, params.hidden, task.outputs)
+    stop = [] if params.patience is None else [training.EarlyStopping("val_loss", patience=params.patience)]
+    return training.Trainer(
+        model,
+        task.loss,
+        OPTIMIZERS[params.optimizer](model.parameters(), lr=params.lr, weight_decay=params.weight_decay),
+        metrics=task.metrics,
+        callbacks=[*callbacks, *stop],
+        clip_norm=params.clip_norm,
+        accumulate=params.accumulate,
+        seed=params.seed if order_seed is None else order_seed,
+        **{"progress": "none", **options},
+    )
+
+
+def train(
+    run: Path, params: HParams, *, quiet: bool, spend_test_set: bool = False, max_seconds: float | None = None
+) -> int:
     """Train, evaluate once on test, write the run folder; the exit status."""
     task = prepare(params)
     task.test.log = run / "test-readings.json"
@@ -180,25 +211,11 @@ def train(run: Path, params: HParams, *, quiet: bool, spend_test_set: bool = Fal
             f"{run}: its test rows have been read ({'; '.join(task.test.readings)}), so its result stands; more "
             f"training could only be chosen by that result. To read them again all the same: --spend-test-set"
         )
-    tg.manual_seed(params.seed)
-    model = build_model(task.inputs, params.hidden, task.outputs)
+    guard = training.StopOnNaN()
+    trainer = trainer_for(params, task, callbacks=[guard], run_dir=run, progress="none" if quiet else "auto")
+    model = trainer.model
     before = np.array(model[0].weight.detach().numpy())  # a resumed run draws the same ones again
     count = sum(p.numel() for p in model.parameters())
-    optimizer = OPTIMIZERS[params.optimizer](model.parameters(), lr=params.lr)
-    guard = training.StopOnNaN()
-    callbacks: list[training.Callback] = [guard]
-    if params.patience is not None:
-        callbacks.append(training.EarlyStopping("val_loss", patience=params.patience))
-    trainer = training.Trainer(
-        model,
-        task.loss,
-        optimizer,
-        metrics=task.metrics,
-        callbacks=callbacks,
-        seed=params.seed,
-        run_dir=run,
-        progress="none" if quiet else "auto",
-    )
     write_json(run / "env.json", machine.describe())
     write_json(run / "preprocess.json", task.preprocess)
     if not quiet:
@@ -214,16 +231,20 @@ def train(run: Path, params: HParams, *, quiet: bool, spend_test_set: bool = Fal
             epochs=params.epochs,
             val=task.dev,
             batch_size=params.batch_size,
+            max_seconds=max_seconds,
             resume="auto" if (run / "ckpt" / "last.safetensors").exists() else None,
         )
     except KeyboardInterrupt:
         done = len(trainer.state.history)
         click.echo(f"Interrupted after {done} finished epoch(s). Go on with: "
-                   f"tge train {params.data} --out {run.parent} --resume {run}", err=True)  # fmt: skip
+                   f"tge resume {run}", err=True)  # fmt: skip
         return 130
     except ValueError as error:
         raise Refused(str(error)) from error
     seconds = time.perf_counter() - start
+    if trainer.state.paused:
+        click.echo(f"{trainer.state.paused[0].upper()}{trainer.state.paused[1:]}. Go on with: tge resume {run}")
+        return 0
     if guard.reason is not None:
         click.echo(f"Training stopped: {guard.reason}", err=True)
         return 1
