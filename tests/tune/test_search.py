@@ -191,7 +191,7 @@ def test_diverged_settings_come_last(tmp_path):
     assert search.rows()[0]["lr"] == 1e-2
     figure = search.heat_map("lr", "hidden", tmp_path / "map.png")
     assert (tmp_path / "map.png").stat().st_size > 5000
-    assert "loss on dev" in figure.axes[0].get_title()
+    assert "loss on dev" in figure.axes[0].get_title(loc="left")
     with pytest.raises(ValueError, match="there is lr, hidden"):
         search.heat_map("lr", "width")
     with pytest.raises(ValueError, match="all 1 settings diverged"):

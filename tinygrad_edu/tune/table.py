@@ -47,7 +47,8 @@ def heat_map(trials: Sequence[Any], x: str, y: str, score: str, maximise: bool, 
     image = axes.imshow(grid, origin="lower", cmap="viridis" if maximise else "viridis_r", aspect="auto")
     axes.set_xticks(range(len(across)), [number(v) for v in across])
     axes.set_yticks(range(len(up)), [number(v) for v in up])
-    axes.set(xlabel=x, ylabel=y, title=f"{score} on dev")
+    axes.set(xlabel=x, ylabel=y)
+    axes.set_title(f"{score} on dev", loc="left")
     best = np.nanmax(grid) if maximise else np.nanmin(grid)
     low, high = np.nanmin(grid), np.nanmax(grid)
     for (i, j), value in np.ndenumerate(grid):
