@@ -14,6 +14,7 @@ std::vector<Kernel>& all_kernels() {
         add_losses(*kernels);
         add_matmul(*kernels);
         add_convolution(*kernels);
+        add_attention(*kernels);
         add_random(*kernels);
         add_optimisers(*kernels);
         return kernels;

@@ -55,6 +55,7 @@ void add_softmax(std::vector<Kernel>& list);
 void add_losses(std::vector<Kernel>& list);
 void add_matmul(std::vector<Kernel>& list);
 void add_convolution(std::vector<Kernel>& list);
+void add_attention(std::vector<Kernel>& list);
 void add_random(std::vector<Kernel>& list);
 void add_optimisers(std::vector<Kernel>& list);
 

@@ -58,6 +58,17 @@ struct Convolution {
     const void* bias;  // (groups·outputs) or nullptr
 };
 
+// The arrays of protocol.py's attention: q (batch, queries, depth), k (batch, keys, depth), v (batch, keys, width), mask
+// (masks, queries, keys) or nullptr, g as y; steps in elements. The other arrays are contiguous.
+struct Attention {
+    std::int64_t batch, queries, keys, depth, width, masks;
+    const void *q, *k, *v, *mask, *g;
+    std::int64_t q_step[3], k_step[3], v_step[3], mask_step[3], g_step[3];
+    bool causal;
+    double scale;
+    void *y, *lse, *dq, *dk, *dv;
+};
+
 // Rows of logits and what the loss needs to know; contiguous arrays of the kernel's dtype. The losses and `weight`
 // keep their documented meaning in protocol.py.
 struct CrossEntropy {
@@ -108,6 +119,8 @@ struct Table {
     bool (*convolve[2])(const Convolution&);
     bool (*convolve_input_gradient[2])(const Convolution&);
     bool (*convolve_weight_gradient[2])(const Convolution&);
+    bool (*attention[2])(const Attention&);
+    bool (*attention_backward[2])(const Attention&);
 
     // Words of Philox blocks [first, first + blocks), four per block.
     void (*philox)(std::int64_t blocks, std::uint64_t seed, std::uint32_t stream, std::uint64_t first,

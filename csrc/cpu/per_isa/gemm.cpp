@@ -21,7 +21,7 @@ struct Blocks {
 };
 #if TGE_VECTOR_BYTES == 64
 constexpr int registers = 32;
-constexpr Blocks blocks_of_float = {256, 1024, 56, 64}, blocks_of_double = {192, 512, 56, 32};
+constexpr Blocks blocks_of_float = {256, 1024, 70, 64}, blocks_of_double = {192, 512, 56, 32};
 #elif TGE_VECTOR_BYTES == 32
 constexpr int registers = 16;
 constexpr Blocks blocks_of_float = {256, 1024, 24, 32}, blocks_of_double = {192, 512, 24, 16};
