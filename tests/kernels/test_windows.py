@@ -75,6 +75,57 @@ def test_convolution_and_its_gradients(case, layout, isa, rng):
         check("convolve_weight_gradient", g, x, w_shape[2:], *rest, scale=4 * max(g.size, 1))
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        (1, 16, 8, (130, 140), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+        (2, 12, 10, (100, 90), (5, 3), (2, 1), (3, 2), (1, 2), 2),
+        (1, 4, 5, (70_000,), (7,), (1,), (3,), (1,), 1),
+        (9, 3, 70, (9, 10), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+        (1, 6, 4, (20, 30, 40), (3, 3, 3), (1, 1, 1), (1, 0, 1), (1, 1, 1), 1),
+        (1, 2, 2, (3, 4), (3, 4), (1, 1), (9, 7), (1, 1), 1),
+    ],
+    ids=str,
+)
+def test_convolution_in_several_blocks(case, isa, rng):
+    x_shape, w_shape, y_shape, rest = sizes_of(case)
+    x, w, g = (random(rng, shape, np.float32) for shape in (x_shape, w_shape, y_shape))
+    check("convolve", x, w, random(rng, w_shape[:1], np.float32), *rest, scale=4 * np.prod(w_shape[1:]))
+    check("convolve_input_gradient", g, w, x_shape[2:], *rest, scale=4 * w_shape[0] * np.prod(w_shape[2:]))
+    check("convolve_weight_gradient", g, x, w_shape[2:], *rest, scale=4 * g.size)
+
+
+def test_convolutions_that_make_no_sense_are_refused():
+    x, w, g = np.zeros((2, 4, 5, 5)), np.zeros((6, 2, 3, 3)), np.zeros((2, 6, 3, 3))
+    one, none = (1, 1), (0, 0)
+    huge = np.broadcast_to(np.zeros(1), (1, 1, 2**29, 2**29))
+    for call in [
+        lambda: native.convolve(x, w, None, one, none, one, 1),
+        lambda: native.convolve(x, w, None, one, none, one, 0),
+        lambda: native.convolve(x, w, None, one, none, one, 4),
+        lambda: native.convolve(x, w, None, (0, 1), none, one, 2),
+        lambda: native.convolve(x, w, None, one, (-1, 0), one, 2),
+        lambda: native.convolve(x, w, None, (1,), none, one, 2),
+        lambda: native.convolve(x, w, None, one, none, (4, 1), 2),
+        lambda: native.convolve(x, w[0], None, one, none, one, 2),
+        lambda: native.convolve(x, w, np.zeros(5), one, none, one, 2),
+        lambda: native.convolve_input_gradient(g, w, (5,), one, none, one, 2),
+        lambda: native.convolve_weight_gradient(g, x, (3, 2), one, none, one, 2),
+        lambda: native.convolve_weight_gradient(g, x, (3, 3), one, none, one, 3),
+        lambda: native.convolve_weight_gradient(g[:1], x, (3, 3), one, none, one, 2),
+    ]:
+        with pytest.raises(ValueError, match="convolve"):
+            call()
+    for call in [
+        lambda: native.convolve(np.zeros((1, 1, 1, 1)), huge, None, one, (2**29, 2**29), one, 1),
+        lambda: native.convolve(np.zeros((1, 1, 1, 1)), np.zeros((1, 1, 1, 1)), None, one, (2**61, 2**61), one, 1),
+        lambda: native.convolve(x, w, None, one, (2**62, 0), one, 2),
+        lambda: native.convolve(x, w, None, one, none, (2**62, 1), 2),
+    ]:
+        with pytest.raises((MemoryError, ValueError)):
+            call()
+
+
 @pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
 def test_the_three_convolutions_are_derivatives_of_one_number(case, isa, rng):
     """⟨g, conv(x, w)⟩ = ⟨dx, x⟩ = ⟨dw, w⟩, because convolution is linear in x and in w."""

@@ -5,6 +5,7 @@
 #include "../allocator.h"
 #include "../threads.h"
 #include "kernels.h"
+#include "pack.h"
 #include "rows.h"
 
 namespace tge {
@@ -19,11 +20,60 @@ i64 rows_of_block(const Attention& a) {
     return rows < most ? rows : most;
 }
 
+// Lanes i, i + 1, … of a row that are below n.
+template <class T>
+TGE_INLINE typename Simd<T>::I below(i64 n, i64 i) {
+    typename Simd<T>::I lane{};
+    for (int j = 0; j < Direct<T>::W; ++j) lane[j] = j;
+    return lane < static_cast<decltype(lane[0] + 0)>(least(n - i, Direct<T>::W));
+}
+
+// Rows of scores are a whole number of vectors long; what lies behind the n keys that a row sees is −∞ after this, and
+// so 0 after the exponential. Returns the maximum of scale·s + mask.
+template <class T>
+T finish_scores(i64 n, i64 length, T* s, T scale, const T* mask, i64 mask_step) {
+    using L = Direct<T>;
+    using V = typename L::V;
+    const V lowest = splat<V>(-__builtin_inf());
+    if (mask && mask_step != 1) {
+        for (i64 i = 0; i < n; ++i) s[i] = s[i] * scale + mask[i * mask_step];
+        scale = 1, mask = nullptr;
+    }
+    V top = lowest;
+    for (i64 i = 0; i < length; i += L::W) {
+        V v = i < n ? L::load(s + i) * scale : lowest;
+        if (mask && i < n) v += i + L::W <= n ? L::load(mask + i) : load_part<L>(mask + i, n - i, T(0));
+        if (i + L::W > n) v = below<T>(n, i) ? v : lowest;
+        L::store(s + i, v);
+        top = vmax(top, v);
+    }
+    return row_max(L::W, reinterpret_cast<const T*>(&top));
+}
+
+// s = e^{s − shift}; returns the sum, in float64 over runs of 16 vectors.
+template <class T>
+double exponentials(i64 length, T* s, T shift) {
+    using L = Direct<T>;
+    using V = typename L::V;
+    D sum{};
+    for (i64 start = 0; start < length; start += 16 * L::W) {
+        V part{};
+        for (i64 i = start; i < least(start + 16 * L::W, length); i += L::W) {
+            const V e = vexp(L::load(s + i) - shift);
+            L::store(s + i, e);
+            part += e;
+        }
+        sum = add_lanes(sum, part);
+    }
+    return sum_lanes(sum);
+}
+
 // One entry of the batch.
 template <class T>
 struct Entry {
     const Attention& a;
     i64 b;
+    i64 row = round_up(a.keys, Direct<T>::W);  // elements of a row of scores
     bool failed = false;
 
     const T* q(i64 t) const { return static_cast<const T*>(a.q) + b * a.q_step[0] + t * a.q_step[1]; }
@@ -39,20 +89,16 @@ struct Entry {
     void run(const Gemm& product) {
         if (!gemm<T>(product)) failed = true;
     }
-    // scores (rows, keys) = q·kᵀ of rows [t, t + rows) and as many keys as the last of them sees.
+    // scores (rows, row) = q·kᵀ of rows [t, t + rows) and as many keys as the last of them sees.
     void multiply_keys(i64 t, i64 rows, T* scores) {
         run({rows, visible(t + rows - 1), a.depth, q(t), k(), nullptr, scores,
-             a.q_step[1], a.q_step[2], a.k_step[2], a.k_step[1], a.keys});
+             a.q_step[1], a.q_step[2], a.k_step[2], a.k_step[1], row});
     }
-    // What row t's scores become before the softmax: scale·s + mask.
-    void finish_scores(i64 t, T* s) const {
-        const T scale = static_cast<T>(a.scale);
-        const i64 n = visible(t);
-        row_map(n, s, s, s, [scale](auto x, auto) { return x * scale; });
-        if (!a.mask) return;
-        const T* m = static_cast<const T*>(a.mask) + b * a.masks / a.batch * a.mask_step[0] + t * a.mask_step[1];
-        if (a.mask_step[2] == 1) return row_map(n, s, m, s, [](auto x, auto y) { return x + y; });
-        for (i64 i = 0; i < n; ++i) s[i] += m[i * a.mask_step[2]];
+    // What row t's scores become before the softmax; `length` of them are read later. Returns their maximum.
+    T finish(i64 t, i64 length, T* s) const {
+        const T* m = static_cast<const T*>(a.mask);
+        if (m) m += b * a.masks / a.batch * a.mask_step[0] + t * a.mask_step[1];
+        return finish_scores(visible(t), length, s, static_cast<T>(a.scale), m, a.mask_step[2]);
     }
 };
 
@@ -61,21 +107,18 @@ template <class T>
 void forward_block(Entry<T>& e, i64 t, i64 rows, T* scores) {
     const Attention& a = e.a;
     const T lowest = static_cast<T>(-__builtin_inf());
-    const i64 keys = e.visible(t + rows - 1);
+    const i64 keys = e.visible(t + rows - 1), length = round_up(keys, Direct<T>::W);
     e.multiply_keys(t, rows, scores);
     T factors[most_rows];
     for (i64 r = 0; r < rows; ++r) {
-        T* s = scores + r * a.keys;
-        const i64 n = e.visible(t + r);
-        e.finish_scores(t + r, s);
-        const T top = row_max(n, s);
+        T* s = scores + r * e.row;
+        const T top = e.finish(t + r, length, s);
         const bool blind = top == lowest;  // it sees no key: zeros
-        const double sum = blind ? 0 : exp_sum(n, s, top, s);
-        for (i64 i = blind ? 0 : n; i < keys; ++i) s[i] = 0;
+        const double sum = exponentials(length, s, blind ? T(0) : top);
         factors[r] = blind ? T(0) : static_cast<T>(1 / sum);
         e.lse(t + r) = blind ? lowest : static_cast<T>(static_cast<double>(top) + __builtin_log(sum));
     }
-    e.run({rows, a.width, keys, scores, e.v(), nullptr, e.y(t), a.keys, 1, a.v_step[1], a.v_step[2], a.width});
+    e.run({rows, a.width, keys, scores, e.v(), nullptr, e.y(t), e.row, 1, a.v_step[1], a.v_step[2], a.width});
     for (i64 r = 0; r < rows; ++r) {
         T* y = e.y(t + r);
         const T factor = factors[r];
@@ -88,28 +131,32 @@ void forward_block(Entry<T>& e, i64 t, i64 rows, T* scores) {
 // Adds to dk and dv what rows [t, t + rows) give, and writes their dq. `scores` has room for two blocks.
 template <class T>
 void backward_block(Entry<T>& e, i64 t, i64 rows, T* scores, T* dq, T* dk, T* dv) {
+    using L = Direct<T>;
     const Attention& a = e.a;
     const i64 keys = e.visible(t + rows - 1);
     const T scale = static_cast<T>(a.scale);
-    T* slopes = scores + rows * a.keys;
+    const i64 length = round_up(keys, Direct<T>::W);
+    T* slopes = scores + rows * e.row;
     e.multiply_keys(t, rows, scores);
-    e.run({rows, keys, a.width, e.g(t), e.v(), nullptr, slopes, a.g_step[1], 1, a.v_step[2], a.v_step[1], a.keys});
+    e.run({rows, keys, a.width, e.g(t), e.v(), nullptr, slopes, a.g_step[1], 1, a.v_step[2], a.v_step[1], e.row});
     for (i64 r = 0; r < rows; ++r) {
-        T *p = scores + r * a.keys, *ds = slopes + r * a.keys;
+        T *p = scores + r * e.row, *ds = slopes + r * e.row;
         const T lse = e.lse(t + r);
         const bool blind = lse == static_cast<T>(-__builtin_inf());
         const i64 n = blind ? 0 : e.visible(t + r);
-        if (!blind) e.finish_scores(t + r, p);
         const T dot = static_cast<T>(row_sum(a.width, e.g(t + r), e.y(t + r), [](auto x, auto y) { return x * y; }));
-        row_map(n, p, p, p, [lse](auto x, auto) { return vexp(x - lse); });
-        row_map(n, p, ds, ds, [dot, scale](auto x, auto y) { return x * (y - dot) * scale; });
-        for (i64 i = n; i < keys; ++i) p[i] = ds[i] = 0;
+        e.finish(t + r, length, p);
+        exponentials(length, p, blind ? static_cast<T>(__builtin_inf()) : lse);
+        for (i64 i = 0; i < length; i += L::W) {
+            const typename L::V slope = L::load(p + i) * (L::load(ds + i) - dot) * scale;
+            L::store(ds + i, i + L::W <= n ? slope : below<T>(n, i) ? slope : typename L::V{});
+        }
     }
-    e.run({rows, a.depth, keys, slopes, e.k(), nullptr, dq, a.keys, 1, a.k_step[1], a.k_step[2], a.depth});
-    Gemm product = {keys, a.depth, rows, slopes, e.q(t), nullptr, dk, 1, a.keys, a.q_step[1], a.q_step[2], a.depth};
+    e.run({rows, a.depth, keys, slopes, e.k(), nullptr, dq, e.row, 1, a.k_step[1], a.k_step[2], a.depth});
+    Gemm product = {keys, a.depth, rows, slopes, e.q(t), nullptr, dk, 1, e.row, a.q_step[1], a.q_step[2], a.depth};
     product.accumulate = true;
     e.run(product);
-    product = {keys, a.width, rows, scores, e.g(t), nullptr, dv, 1, a.keys, a.g_step[1], 1, a.width};
+    product = {keys, a.width, rows, scores, e.g(t), nullptr, dv, 1, e.row, a.g_step[1], 1, a.width};
     product.accumulate = true;
     e.run(product);
 }
@@ -131,7 +178,7 @@ bool attention(const Attention& a) {
     Job job(a);
     parallel_for(a.batch * job.blocks, job.grain(job.rows), [](void* context, i64 begin, i64 end, int) {
         Job& j = *static_cast<Job*>(context);
-        const Scratch memory(static_cast<unsigned long>(j.rows * j.a.keys) * sizeof(T));
+        const Scratch memory(static_cast<unsigned long>(j.rows * round_up(j.a.keys, Direct<T>::W)) * sizeof(T));
         if (!memory) j.failed = true;
         for (i64 i = begin; i < end && memory; ++i) {
             Entry<T> entry{j.a, i / j.blocks};
@@ -149,7 +196,7 @@ bool attention_backward(const Attention& a) {
     parallel_for(a.batch, job.grain(a.queries), [](void* context, i64 begin, i64 end, int) {
         Job& j = *static_cast<Job*>(context);
         const Attention& v = j.a;
-        const Scratch memory(static_cast<unsigned long>(2 * j.rows * v.keys) * sizeof(T));
+        const Scratch memory(static_cast<unsigned long>(2 * j.rows * round_up(v.keys, Direct<T>::W)) * sizeof(T));
         if (!memory) j.failed = true;
         for (i64 b = begin; b < end && memory; ++b) {
             Entry<T> entry{v, b};

@@ -22,7 +22,9 @@ constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453, inf = _
 
 // eˣ = 2ᵏ·e^r with |r| ≤ ln 2 / 2 (Cody & Waite 1980). Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
 TGE_INLINE F exp32(F x) {
-    x = x < -104.0f ? F{} - 104.0f : x;  // e⁻¹⁰⁴ rounds to 0, e⁸⁹ overflows; NaN passes both
+    // e⁻¹⁰⁴ rounds to 0, e⁸⁹ overflows; NaN passes both. A product that rounds to 0 would cost a hundred cycles.
+    const FI vanishes = x < -104.0f;
+    x = vanishes ? F{} : x;
     x = x > 89.0f ? F{} + 89.0f : x;
     const float magic = 12582912.0f;
     const F t = x * 1.44269504f + magic;
@@ -38,7 +40,8 @@ TGE_INLINE F exp32(F x) {
     const F p = (r * r * q + r) + 1.0f;
     // 2ᵏ in two factors: it need not be a normal float.
     const FI whole = reinterpret_cast<FI>(t) - 0x4B400000, first = whole >> 1, second = whole - first;
-    return p * reinterpret_cast<F>((first + 127) << 23) * reinterpret_cast<F>((second + 127) << 23);
+    const F y = p * reinterpret_cast<F>((first + 127) << 23) * reinterpret_cast<F>((second + 127) << 23);
+    return vanishes ? F{} : y;
 }
 
 struct Lite {
