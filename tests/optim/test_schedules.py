@@ -63,7 +63,8 @@ def test_two_schedules_on_one_optimiser_multiply_and_a_rate_set_by_hand_stays() 
     for step in range(12):
         if step == 7:
             ours.param_groups[0]["lr"] = theirs.param_groups[0]["lr"] = 5.0
-        assert built[0][-1].get_last_lr() == pytest.approx([g["lr"] for g in theirs.param_groups], rel=1e-9), step
+        rates = [[g["lr"] for g in o.param_groups] for o in (ours, theirs)]
+        assert rates[0] == pytest.approx(rates[1], rel=1e-9), step
         for chain in built:
             for schedule in chain:
                 schedule.step()
@@ -171,3 +172,90 @@ def test_a_plateau_with_a_floor_for_each_group() -> None:
 def test_wrong_arguments_are_named(call: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         call(optim.SGD([nn.Parameter(tg.ones(1))], lr=0.1))
+
+
+MORE: list[tuple[str, dict[str, Any]]] = [
+    ("MultiplicativeLR", {"lr_lambda": [lambda t: 0.95, lambda t: 1 + 1 / (t + 1)]}),
+    ("PolynomialLR", {"total_iters": 9, "power": 2.5}),
+    ("PolynomialLR", {}),
+    ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 3}),
+    ("CyclicLR", {"base_lr": [0.1, 0.2], "max_lr": [0.5, 0.9], "step_size_up": 3, "step_size_down": 5,
+                  "mode": "triangular2", "base_momentum": 0.5}),
+    ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 3, "mode": "exp_range", "gamma": 0.9}),
+    ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 4, "scale_fn": lambda x: 1 / (5**(x * 0.1)),
+                  "scale_mode": "iterations", "cycle_momentum": False}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+@pytest.mark.parametrize(("name", "options"), MORE, ids=[f"{n}{i}" for i, (n, _) in enumerate(MORE)])
+def test_more_rates_and_momenta_of_every_group_are_pytorchs(name: str, options: dict[str, Any], kind: str) -> None:
+    test_rates_and_momenta_of_every_group_are_pytorchs(name, options, kind)
+
+
+def test_chained_schedules_step_together_and_their_state_comes_back() -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = pair(torch)
+    a, b = (
+        s.ChainedScheduler([s.ConstantLR(o, 0.1, 3), s.ExponentialLR(o, 0.9), s.MultiplicativeLR(o, lambda t: 0.99)])
+        for o, s in ((ours, schedules), (theirs, torch.optim.lr_scheduler))
+    )
+    for _ in range(8):
+        assert a.get_last_lr() == pytest.approx(b.get_last_lr(), rel=1e-9)
+        a.step()
+        b.step()
+    fresh, _ = pair(torch)
+    again = schedules.ChainedScheduler([schedules.ConstantLR(fresh, 0.1, 3), schedules.ExponentialLR(fresh, 0.9),
+                                        schedules.MultiplicativeLR(fresh, lambda t: 0.99)])  # fmt: skip
+    fresh.load_state_dict(ours.state_dict())
+    again.load_state_dict(a.state_dict())
+    again.step()
+    a.step()
+    assert again.get_last_lr() == a.get_last_lr()
+
+
+def test_a_schedule_of_ones_own_writes_get_lr() -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = pair(torch)
+    made = []
+    for optimiser, base in ((ours, schedules._LRScheduler), (theirs, torch.optim.lr_scheduler.LRScheduler)):
+
+        class WarmUp(base):  # type: ignore[valid-type, misc]
+            def get_lr(self) -> list[float]:
+                return [base * min(1.0, (self.last_epoch + 1) / 5) for base in self.base_lrs]
+
+        made.append(WarmUp(optimiser))
+    for _ in range(8):
+        assert made[0].get_last_lr() == pytest.approx(made[1].get_last_lr())
+        for schedule in made:
+            schedule.step()
+
+
+def test_warm_restarts_take_fractions_of_an_epoch() -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = pair(torch)
+    a = schedules.CosineAnnealingWarmRestarts(ours, 3, 2)
+    b = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(theirs, 3, 2)
+    for i in range(60):
+        a.step(i / 4)
+        b.step(i / 4)
+        assert a.get_last_lr() == pytest.approx(b.get_last_lr(), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["StepLR", "CosineAnnealingLR", "ExponentialLR", "PolynomialLR", "LinearLR"])
+def test_states_of_schedules_go_to_pytorch_and_back(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    options = {"StepLR": {"step_size": 2}, "CosineAnnealingLR": {"T_max": 9}, "ExponentialLR": {"gamma": 0.9}}
+    ours, theirs = pair(torch)
+    a = getattr(schedules, name)(ours, **options.get(name, {}))
+    b = getattr(torch.optim.lr_scheduler, name)(theirs, **options.get(name, {}))
+    for _ in range(3):
+        a.step()
+        b.step()
+    mine, other = a.state_dict(), b.state_dict()
+    a.load_state_dict(other)
+    b.load_state_dict(mine)
+    for _ in range(4):
+        a.step()
+        b.step()
+        assert a.get_last_lr() == pytest.approx(b.get_last_lr(), rel=1e-9)

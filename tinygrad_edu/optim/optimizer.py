@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 
 from ..autograd import enable_grad, no_grad
 from ..kernels import K
-from ..tensor import Tensor
+from ..tensor import HookHandle, Tensor
+
+NUMBERS = {"step", "mu_product", "eta", "mu"}  # entries of a state that are numbers here and 0-d tensors in PyTorch
 
 
 def positive(name: str, value: Any, zero: bool = True) -> None:
@@ -25,11 +28,26 @@ def positive(name: str, value: Any, zero: bool = True) -> None:
         raise ValueError(f"{name} is {value!r}; it must be a number {'≥' if zero else '>'} 0")
 
 
-class Optimizer:
-    """Changes parameters by their gradients. Subclasses write `_update(group, parameters)`.
+def switches(foreach: bool | None = None, capturable: bool = False, differentiable: bool = False,
+             fused: Any = False) -> dict[str, Any]:  # fmt: skip
+    """PyTorch's switches between its implementations, kept in the groups for its sake; there is one implementation."""
+    if differentiable:
+        raise NotImplementedError("differentiable=True: steps are not recorded here; write p - lr * p.grad yourself")
+    names = {"foreach": foreach, "capturable": capturable, "differentiable": differentiable}
+    return names if fused is False else {**names, "fused": fused}
 
-    `params`: tensors, or dictionaries {"params": tensors, "lr": …} that override `defaults` for their group.
+
+class Optimizer:
+    """Changes parameters by their gradients. Subclasses write `_update(group, parameters)`, or all of `step`.
+
+    `params`: tensors, (name, tensor) pairs, or dictionaries {"params": tensors, "lr": …} that override `defaults` for
+    their group.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):  # a subclass may bring a step of its own: hooks are called all the same
+            cls.step = _with_hooks(vars(cls)["step"])  # type: ignore[method-assign]
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -37,6 +55,8 @@ class Optimizer:
         if isinstance(params, set | frozenset):
             raise TypeError("Optimizer: params is a set, which has no fixed order; pass a list")
         self.defaults = defaults
+        self._pre_hooks: dict[int, Callable[..., Any]] = {}
+        self._post_hooks: dict[int, Callable[..., Any]] = {}
         self.state: dict[Any, dict[str, Any]] = defaultdict(dict)  # by parameter: its own buffers
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
@@ -55,6 +75,10 @@ class Optimizer:
         if isinstance(chosen, set | frozenset):
             raise TypeError("Optimizer: params is a set, which has no fixed order; pass a list")
         chosen = [chosen] if isinstance(chosen, Tensor) else list(chosen)
+        names = {}
+        if chosen and all(isinstance(p, tuple) and len(p) == 2 for p in chosen):  # model.named_parameters()
+            names = {"param_names": [name for name, _ in chosen]}
+            chosen = [p for _, p in chosen]
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for i, p in enumerate(chosen):
             if not isinstance(p, Tensor):
@@ -66,13 +90,25 @@ class Optimizer:
             if id(p) in known:
                 raise ValueError(f"Optimizer: parameter {i} of shape {p.shape} appears twice")
             known.add(id(p))
-        complete = {**self.defaults, **group, "params": chosen}
+        complete = {**self.defaults, **group, **names, "params": chosen}
         self._check(complete)
         self.param_groups.append(complete)
 
     def _check(self, group: dict[str, Any]) -> None:
-        positive("lr", group["lr"])
-        positive("weight_decay", group["weight_decay"])
+        for name in ("lr", "weight_decay", "eps", "momentum", "lr_decay", "momentum_decay", "lambd"):
+            if name in group:
+                positive(name, group[name])
+        betas = group.get("betas", ())
+        if betas and (len(betas) != 2 or not all(0 <= beta < 1 for beta in betas)):
+            raise ValueError(f"betas are {betas}; each of the two must lie in [0, 1)")
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
+        return HookHandle(self._pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return HookHandle(self._post_hooks, hook)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or set them to zero."""
@@ -102,13 +138,14 @@ class Optimizer:
         return loss
 
     def _update(self, group: dict[str, Any], chosen: list[Any]) -> None:
+        """Change the parameters `chosen`, of one dtype, all with a gradient."""
         raise NotImplementedError(f"{type(self).__name__} has no _update(group, parameters)")
 
     def _buffers(self, chosen: list[Any], name: str) -> list[Any]:
         """The arrays of one state buffer, made of zeros where a parameter has none yet."""
         for p in chosen:
             state = self.state.setdefault(p, {})
-            if name not in state:
+            if state.get(name) is None:
                 state[name] = Tensor._wrap(K.full(p.shape, 0, p.dtype))
         return [self.state[p][name]._array for p in chosen]
 
@@ -135,16 +172,7 @@ class Optimizer:
                 raise ValueError(f"load_state_dict: there is state for parameter {number}, but no group has it")
             p = parameters[int(number)]
             for name, value in buffers.items():
-                if name == "step":
-                    loaded[p][name] = int(value)
-                elif isinstance(value, Tensor | np.ndarray):
-                    if tuple(value.shape) != p.shape:
-                        raise ValueError(
-                            f"load_state_dict: {name} of parameter {number} has shape {value.shape}, not {p.shape}"
-                        )
-                    loaded[p][name] = Tensor(value, p.dtype)  # a copy, in the dtype that the update works in
-                else:
-                    loaded[p][name] = copy.deepcopy(value)
+                loaded[p][name] = self._taken(f"{name} of parameter {number}", name, value, p)
         merged = [
             {**own, **copy.deepcopy({k: v for k, v in g.items() if k != "params"})}
             for own, g in zip(self.param_groups, groups, strict=True)
@@ -155,12 +183,42 @@ class Optimizer:
         for own, group in zip(self.param_groups, merged, strict=True):
             own.update(group)
 
+    def _taken(self, what: str, name: str, value: Any, p: Any) -> Any:
+        """A copy of one entry of a foreign state, as the update works with it."""
+        if name in NUMBERS:
+            return int(value) if name == "step" else float(value)
+        if not hasattr(value, "__array__"):
+            return copy.deepcopy(value)
+        if tuple(value.shape) != p.shape:
+            raise ValueError(f"load_state_dict: {what} has shape {tuple(value.shape)}, not {p.shape}")
+        return Tensor(np.asarray(value), p.dtype)
+
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
             lines.append(f"Parameter Group {i}")
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
         return "\n".join([*lines, ")"])
+
+
+def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step` between the hooks that its optimiser has."""
+
+    @functools.wraps(step)
+    def hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for hook in list(self._pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                args, kwargs = changed
+        result = step(self, *args, **kwargs)
+        for hook in list(self._post_hooks.values()):
+            hook(self, args, kwargs)
+        return result
+
+    return hooked
+
+
+Optimizer.step = _with_hooks(Optimizer.step)  # type: ignore[method-assign]
 
 
 class SGD(Optimizer):
@@ -172,13 +230,15 @@ class SGD(Optimizer):
 
     def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
                  weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False,
-                 foreach: bool | None = None, fused: bool | None = None) -> None:  # fmt: skip
+                 foreach: bool | None = None, differentiable: bool = False,
+                 fused: bool | None = None) -> None:  # fmt: skip
+        flags = switches(foreach, False, differentiable, fused)
+        del flags["capturable"]
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                                  "nesterov": nesterov, "maximize": maximize})  # fmt: skip
+                                  "nesterov": nesterov, "maximize": maximize, **flags})  # fmt: skip
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
-        positive("momentum", group["momentum"])
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError("nesterov needs a momentum above 0 and no dampening")
 
@@ -188,8 +248,8 @@ class SGD(Optimizer):
         if not group["momentum"]:
             K.sgd([p._array for p in chosen], [p.grad._array for p in chosen], None, first=False, **options)
             return
-        fresh = [p for p in chosen if "momentum_buffer" not in self.state.get(p, {})]
-        seen = [p for p in chosen if "momentum_buffer" in self.state.get(p, {})]
+        seen = [p for p in chosen if self.state.get(p, {}).get("momentum_buffer") is not None]
+        fresh = [p for p in chosen if self.state.get(p, {}).get("momentum_buffer") is None]
         for part, first in ((fresh, True), (seen, False)):
             if part:
                 momenta = self._buffers(part, "momentum_buffer")
@@ -199,23 +259,20 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam: steps scaled by running means of the gradient and of its square. Kingma & Ba 2015.
 
-    `weight_decay` is added to the gradient; `amsgrad` uses the largest second moment so far (Reddi et al. 2018).
-    `foreach` and `fused` change nothing, as in `SGD`.
+    `weight_decay` is added to the gradient, or with `decoupled_weight_decay` shrinks the parameter as in `AdamW`;
+    `amsgrad` uses the largest second moment so far (Reddi et al. 2018). `foreach` and `fused` change nothing.
     """
 
     decoupled = False
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,
-                 foreach: bool | None = None, fused: bool | None = None) -> None:  # fmt: skip
+                 weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None,
+                 maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+                 fused: bool | None = None, decoupled_weight_decay: bool = False) -> None:  # fmt: skip
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-                                  "amsgrad": amsgrad, "maximize": maximize})  # fmt: skip
-
-    def _check(self, group: dict[str, Any]) -> None:
-        super()._check(group)
-        positive("eps", group["eps"])
-        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ValueError(f"betas are {group['betas']}; each of the two must lie in [0, 1)")
+                                  "amsgrad": amsgrad, "maximize": maximize,
+                                  **switches(foreach, capturable, differentiable, fused),
+                                  "decoupled_weight_decay": decoupled_weight_decay or self.decoupled})  # fmt: skip
 
     def _update(self, group: dict[str, Any], chosen: list[Any]) -> None:
         by_step: dict[int, list[Any]] = {}  # parameters that were without a gradient for a while count on their own
@@ -236,7 +293,7 @@ class Adam(Optimizer):
                 eps=group["eps"],
                 weight_decay=group["weight_decay"],
                 step=step,
-                decoupled=self.decoupled,
+                decoupled=self.decoupled or group["decoupled_weight_decay"],
                 maximize=group["maximize"],
             )
 
@@ -248,5 +305,7 @@ class AdamW(Adam):
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
-                 foreach: bool | None = None, fused: bool | None = None) -> None:  # fmt: skip
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+                 foreach: bool | None = None, capturable: bool = False, differentiable: bool = False,
+                 fused: bool | None = None) -> None:  # fmt: skip
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, foreach=foreach,
+                         capturable=capturable, differentiable=differentiable, fused=fused)  # fmt: skip
