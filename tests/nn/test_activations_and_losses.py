@@ -71,6 +71,8 @@ LOSSES: list[tuple[str, dict[str, Any], list[Any], list[Any]]] = [
     ("MultiMarginLoss", {"p": 2, "margin": 0.5, "weight": WEIGHT}, [X], [CLASSES]),
     ("SoftMarginLoss", {}, [X * 5], [SIGNS]),
     ("MultiLabelSoftMarginLoss", {"weight": WEIGHT}, [X], [(SIGNS + 1) / 2]),
+    ("TripletMarginWithDistanceLoss", {"margin": 0.5, "swap": True}, [X, Y, V], []),
+    ("MultiLabelMarginLoss", {}, [X], [np.array([[0, 2, -1], [1, -1, 2], [-1, 0, 1], [2, 1, 0], [2, -1, -1]])]),
     ("L1Loss", {}, [X, Y], []),
     ("SmoothL1Loss", {"beta": 0.4}, [X, Y], []),
     ("HuberLoss", {"delta": 0.4}, [X, Y], []),

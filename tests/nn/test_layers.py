@@ -98,6 +98,13 @@ CASES: list[tuple[str, tuple[Any, ...], dict[str, Any], list[Any]]] = [
     ("ConstantPad1d", ((1, 2), 2.5), {}, [(2, 3, 4)]),
     ("ConstantPad2d", (1, -1.0), {}, [(2, 3, 4, 5)]),
     ("ConstantPad3d", (1, 0.5), {}, [(2, 3, 4, 5)]),
+    ("ReflectionPad3d", (1,), {}, [(1, 2, 3, 4, 2)]),
+    ("ReplicationPad3d", ((1, 0, 2, 1, 0, 3),), {}, [(1, 2, 3, 4, 2)]),
+    ("CircularPad3d", (2,), {}, [(1, 2, 3, 4, 2)]),
+    ("ZeroPad3d", (1,), {}, [(2, 3, 4, 2)]),
+    ("ChannelShuffle", (2,), {}, [(2, 6, 3, 2)]),
+    ("AdaptiveMaxPool3d", ((2, 3, 1),), {"return_indices": True}, [(1, 2, 4, 5, 3)]),
+    ("LPPool3d", (2, 2), {}, [(1, 2, 4, 4, 3)]),
     ("Unfold", ((2, 3),), {"padding": 1, "stride": 2}, [(2, 3, 5, 6)]),
     ("Fold", ((4, 5), (2, 3)), {"padding": 1, "stride": 2}, [(2, 12, 9)]),
     ("Softmax2d", (), {}, [(2, 3, 4, 5)]),
@@ -219,6 +226,10 @@ def test_unpooling_puts_entries_back_also_where_windows_overlap() -> None:
         pooled = torch.nn.MaxPool2d(kernel, stride, return_indices=True)(torch.tensor(x))
         b = torch.nn.MaxUnpool2d(kernel, stride)(*pooled, size)
         np.testing.assert_array_equal(a.numpy(), b.numpy())
+    z = np.random.default_rng(1).standard_normal((1, 2, 4, 6, 4))
+    a = nn.MaxUnpool3d(2)(*nn.MaxPool3d(2, return_indices=True)(tg.tensor(z)))
+    b = torch.nn.MaxUnpool3d(2)(*torch.nn.MaxPool3d(2, return_indices=True)(torch.tensor(z)))
+    np.testing.assert_array_equal(a.numpy(), b.numpy())
     y, indices = nn.MaxPool1d(2, return_indices=True)(tg.tensor(x[0]))
     back = nn.MaxUnpool1d(2)(y, indices, (7,))
     np.testing.assert_array_equal(back.numpy(), np.where(np.isin(x[0], y.numpy()), x[0], 0))

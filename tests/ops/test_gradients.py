@@ -67,6 +67,34 @@ def test_equal_to_pytorch(record: Any, sample: Any) -> None:
 
 
 @pytest.mark.parametrize(("record", "sample"), CASES)
+def test_second_gradient_is_pytorchs(record: Any, sample: Any) -> None:
+    """The gradient of Σ (gradient)², as gradient penalties take it."""
+    torch = pytest.importorskip("torch")
+    values = arrays(sample, "float64")
+    theirs = [torch.tensor(v, requires_grad=True) for v in values]
+    expected = record.twin(torch, *theirs)
+    seed = seeds(expected)
+    first = torch.autograd.grad(expected, theirs, torch.tensor(seed), create_graph=True, allow_unused=True)
+    ours = tensors(values)
+    y = record.function(*ours)
+    mine = grad(y, ours, tg.tensor(seed), create_graph=True, allow_unused=True)
+    penalties = [sum((g * g).sum() for g in gradients if g is not None) for gradients in (mine, first)]
+    if not penalties[1].requires_grad:  # linear, as PyTorch knows
+        return
+    try:
+        penalties[1].backward()
+    except RuntimeError as error:
+        if "not implemented" not in str(error) and "got None" not in str(error):
+            raise
+        return  # PyTorch has no second derivative of it, or none without a weight
+    if penalties[0].requires_grad:  # otherwise all second derivatives are zero
+        penalties[0].backward()
+    for a, b in zip(ours, theirs, strict=True):
+        left, right = (0 if x.grad is None else np.reshape(x.grad.tolist(), a.shape) for x in (a, b))
+        np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(("record", "sample"), CASES)
 def test_fused_backward_equals_the_mathematics(record: Any, sample: Any) -> None:
     leaves = tensors(arrays(sample, "float64"))
     y = record.function(*leaves)

@@ -241,3 +241,27 @@ class MultiLabelSoftMarginLoss(_Weighted):
     def forward(self, input: Any, target: Any) -> Any:
         """Scores and 0 or 1 for each class, (N, C)."""
         return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """`TripletMarginLoss` with any distance of two tensors."""
+
+    def __init__(self, *, distance_function: Any = None, margin: float = 1.0, swap: bool = False,
+                 reduction: str = "mean") -> None:  # fmt: skip
+        super().__init__(reduction=reduction)
+        self.distance_function, self.margin, self.swap = distance_function, margin, swap
+
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
+        """Three tensors of one shape."""
+        return F.triplet_margin_with_distance_loss(
+            anchor, positive, negative, distance_function=self.distance_function, margin=self.margin, swap=self.swap,
+            reduction=self.reduction,
+        )  # fmt: skip
+
+
+class MultiLabelMarginLoss(_Loss):
+    """Σ max(0, 1 − x[t] + x[c])/C over classes t that are targets and c that are not."""
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """Scores (N, C), and each row's classes, ended by −1, in the same shape."""
+        return F.multilabel_margin_loss(input, target, reduction=self.reduction)

@@ -47,6 +47,12 @@ class ReflectionPad2d(_Pad):
     d, mode = 2, "reflect"
 
 
+class ReflectionPad3d(_Pad):
+    """(N, C, D, H, W) mirrored at its borders, the border entries not repeated."""
+
+    d, mode = 3, "reflect"
+
+
 class ReplicationPad1d(_Pad):
     """(N, C, L) with its end entries repeated."""
 
@@ -59,6 +65,12 @@ class ReplicationPad2d(_Pad):
     d, mode = 2, "replicate"
 
 
+class ReplicationPad3d(_Pad):
+    """(N, C, D, H, W) with its border entries repeated."""
+
+    d, mode = 3, "replicate"
+
+
 class CircularPad1d(_Pad):
     """(N, C, L) continued from its other end."""
 
@@ -69,6 +81,12 @@ class CircularPad2d(_Pad):
     """(N, C, H, W) continued from its other side."""
 
     d, mode = 2, "circular"
+
+
+class CircularPad3d(_Pad):
+    """(N, C, D, H, W) continued from its other side."""
+
+    d, mode = 3, "circular"
 
 
 class _ConstantPad(_Pad):
@@ -117,6 +135,12 @@ class ZeroPad2d(ZeroPad1d):
     """Zeros around the last two dimensions."""
 
     d = 2
+
+
+class ZeroPad3d(ZeroPad1d):
+    """Zeros around the last three dimensions."""
+
+    d = 3
 
 
 class Upsample(Module):
@@ -171,6 +195,22 @@ class PixelShuffle(Module):
     def extra_repr(self) -> str:
         """The factor."""
         return f"upscale_factor={self.upscale_factor}"
+
+
+class ChannelShuffle(Module):
+    """The channels of (N, C, …) dealt out anew, one from each group in turn. Zhang et al. 2018."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, …)."""
+        return F.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        """The number of groups."""
+        return f"groups={self.groups}"
 
 
 class PixelUnshuffle(Module):

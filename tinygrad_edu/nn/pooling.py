@@ -65,7 +65,7 @@ class _MaxUnpool(Module):
 
     def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
         """What a pool gave, and its indices → its input's shape, zeros elsewhere."""
-        unpool = F.max_unpool1d if self.d == 1 else F.max_unpool2d
+        unpool = (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self.d - 1]
         return unpool(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
     def extra_repr(self) -> str:
@@ -83,6 +83,12 @@ class MaxUnpool2d(_MaxUnpool):
     """Puts the entries of a `MaxPool2d(…, return_indices=True)` back where they were."""
 
     d = 2
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """Puts the entries of a `MaxPool3d(…, return_indices=True)` back where they were."""
+
+    d = 3
 
 
 class _AvgPool(Module):
@@ -185,6 +191,12 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     d = 2
 
 
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """The largest entries of `output_size` windows that cover (N, C, D, H, W); None keeps a size."""
+
+    d = 3
+
+
 class LPPool2d(Module):
     """(Σ xᵖ)^{1/p} of each window of (N, C, H, W)."""
 
@@ -210,3 +222,11 @@ class LPPool1d(LPPool2d):
     def forward(self, input: Any) -> Any:
         """(N, C, L) → fewer entries."""
         return F.lp_pool1d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool3d(LPPool2d):
+    """(Σ xᵖ)^{1/p} of each window of (N, C, D, H, W)."""
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, D, H, W) → fewer entries."""
+        return F.lp_pool3d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)

@@ -130,6 +130,8 @@ def _flat(operation: str, x: Any, shape: Any, *parameters: Any) -> tuple[Any, ..
     for value in parameters:
         if value is not None and tuple(value.shape) != shape:
             raise ShapeError(f"{operation}: weight and bias must have shape {shape}, got {tuple(value.shape)}")
+    if len(shape) == 1:
+        return (x, *parameters)
     size = math.prod(shape)
     flat = [None if value is None else value.reshape(size) for value in parameters]
     return (x.reshape(*x.shape[: -len(shape)], size), *flat)
@@ -139,22 +141,24 @@ def layer_norm(x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: fl
     """weight·(x − mean)/√(variance + eps) + bias over the last dimensions, whose sizes are `shape`. Ba et al. 2016."""
     rows, w, b = _flat("layer_norm", x, shape, weight, bias)
     _check("layer_norm", rows, rows.shape[-1], weight=w, bias=b)
-    return LayerNorm.apply(rows, w, b, float(eps)).reshape(x.shape)
+    y = LayerNorm.apply(rows, w, b, float(eps))
+    return y if rows is x else y.reshape(x.shape)
 
 
 def rms_norm(x: Any, shape: Any, weight: Any, eps: float) -> Any:
     """weight·x/√(mean(x²) + eps) over the last dimensions, whose sizes are `shape`. Zhang & Sennrich 2019."""
     rows, w = _flat("rms_norm", x, shape, weight)
     _check("rms_norm", rows, rows.shape[-1], weight=w)
-    return RMSNorm.apply(rows, w, float(eps)).reshape(x.shape)
+    y = RMSNorm.apply(rows, w, float(eps))
+    return y if rows is x else y.reshape(x.shape)
 
 
 def batch_norm(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
     """(weight·x̂ + bias, mean (C,), rstd (C,)) of x (N, C, …), normalised over all but the channels."""
     _check("batch_norm", x, x.shape[1], weight=weight, bias=bias)
-    planes = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+    planes = x if x.ndim == 3 else x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
     y, mean, rstd = BatchNorm.apply(planes, weight, bias, float(eps))
-    return y.reshape(x.shape), mean, rstd
+    return y if planes is x else y.reshape(x.shape), mean, rstd
 
 
 def channel_affine(x: Any, scale: Any, shift: Any) -> Any:

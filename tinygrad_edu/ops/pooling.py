@@ -130,7 +130,7 @@ def _checked(x: Any, d: int, operation: str, kernel: Any, stride: Any, padding: 
     padding = per_dimension(padding, d, operation, "padding", 0)
     dilation = per_dimension(dilation, d, operation, "dilation", 1)
     for n, k, s, p, e in zip(x.shape[-d:], kernel, stride, padding, dilation, strict=True):
-        if p > (e * (k - 1) + 1) // 2:
+        if p > (e * (k - 1) + 1 if d == 1 else k) // 2:  # dilation counts in one dimension only, as in PyTorch
             raise ValueError(f"{operation}: padding {padding} is more than half of the window {kernel}")
         windows = pooled(n, k, s, p, e, ceil_mode)
         if n == 0 or windows < 1:

@@ -47,7 +47,9 @@ def weighted(x: Any, dim: int, places: list[Array], weights: list[Array]) -> Any
 
 
 def linear(x: Any, dim: int, size: int, scale: float | None, align_corners: bool) -> Any:
-    """A straight line between neighbours."""
+    """A straight line between neighbours; a size that stays is left alone, whatever the factor, as in PyTorch."""
+    if size == x.shape[dim]:
+        return x
     position = np.maximum(positions(x.shape[dim], size, scale, align_corners, x.dtype), 0)
     low = np.minimum(position.astype(np.int64), x.shape[dim] - 1)
     share = position - low.astype(x.dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import ops
 from ...creation import arange
+from ...tensor import Tensor
 from .linear import pairwise_distance
 from .loss import check_pair, reduced, spoken, weighted
 
@@ -99,3 +100,37 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, siz
     losses = positive + (1 - target) * ops.softplus(input, threshold=math.inf)
     losses = weighted(losses, weight, "multilabel_soft_margin_loss").mean(-1)
     return reduced(losses, spoken(size_average, reduce, reduction), "multilabel_soft_margin_loss")
+
+
+def triplet_margin_with_distance_loss(anchor: Any, positive: Any, negative: Any, *, distance_function: Any = None,
+                                      margin: float = 1.0, swap: bool = False,
+                                      reduction: str = "mean") -> Any:  # fmt: skip
+    """`triplet_margin_loss` with any distance of two tensors; `pairwise_distance` by default."""
+    check_pair(anchor, positive, "triplet_margin_with_distance_loss")
+    check_pair(anchor, negative, "triplet_margin_with_distance_loss")
+    if margin <= 0:
+        raise ValueError(f"triplet_margin_with_distance_loss: margin is {margin}; it must be positive")
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = ops.minimum(far, distance(positive, negative))
+    return reduced((margin + near - far).clamp(min=0), reduction, "triplet_margin_with_distance_loss")
+
+
+def multilabel_margin_loss(input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None,
+                           reduction: str = "mean") -> Any:  # fmt: skip
+    """Σ max(0, 1 − x[t] + x[c])/C over classes t that are targets and c that are not, for scores (N, C) or (C,).
+
+    `target` (N, C) lists each row's classes; the list ends at the first −1.
+    """
+    check_pair(input, target, "multilabel_margin_loss")
+    classes = input.shape[-1]
+    listed = (target < 0).long().numpy().cumsum(-1) == 0
+    if listed.any() and target.max().item() >= classes:
+        raise IndexError(f"multilabel_margin_loss: classes must lie in [0, {classes - 1}]")
+    marks = Tensor(listed)  # (…, C): which entries of `target` count
+    is_target = ((target.unsqueeze(-1) == arange(classes)) & marks.unsqueeze(-1)).any(-2)
+    pairs = is_target.unsqueeze(-1) & is_target.logical_not().unsqueeze(-2)  # (…, t, c)
+    gaps = (1 - input.unsqueeze(-1) + input.unsqueeze(-2)).clamp(min=0)
+    losses = ops.where(pairs, gaps, 0.0).sum((-2, -1)) / classes
+    return reduced(losses, spoken(size_average, reduce, reduction), "multilabel_margin_loss")

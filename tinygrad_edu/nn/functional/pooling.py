@@ -78,6 +78,12 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return (y, indices) if return_indices else y
 
 
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest entries of as many windows as asked for; None keeps a size."""
+    y, indices = ops.adaptive_max_pool(input, output_size, 3)
+    return (y, indices) if return_indices else y
+
+
 def _max_unpool(d: int, input: Any, indices: Any, kernel: Any, stride: Any, padding: Any, output_size: Any) -> Any:
     operation = f"max_unpool{d}d"
     if tuple(input.shape) != tuple(indices.shape) or input.ndim not in (d + 1, d + 2):
@@ -120,6 +126,12 @@ def max_unpool2d(input: Any, indices: Any, kernel_size: Any, stride: Any = None,
     return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
+def max_unpool3d(input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+                 output_size: Any = None) -> Any:  # fmt: skip
+    """Zeros with each entry put back where `max_pool3d(…, return_indices=True)` found it."""
+    return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
+
+
 def _lp_pool(d: int, input: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
     entries = math.prod(ops.per_dimension(kernel_size, d, f"lp_pool{d}d", "kernel_size", 1))
     mean = ops.avg_pool(input**norm_type, kernel_size, stride, 0, ceil_mode, True, None, d)
@@ -134,3 +146,8 @@ def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None
 def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
     """(Σ xᵖ)^{1/p} of each window of (N, C, H, W)."""
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+    """(Σ xᵖ)^{1/p} of each window of (N, C, D, H, W)."""
+    return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)

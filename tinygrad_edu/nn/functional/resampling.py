@@ -61,3 +61,11 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """(…, C, H·r, W·r) → (…, C·r², H, W)."""
     return ops.pixel_unshuffle(input, downscale_factor)
+
+
+def channel_shuffle(input: Any, groups: int) -> Any:
+    """The channels of (N, C, …) dealt out anew, one from each group in turn. Zhang et al. 2018."""
+    if input.ndim < 3 or groups < 1 or input.shape[1] % groups:
+        raise ops.ShapeError(f"channel_shuffle: shape {tuple(input.shape)} needs (N, C, …), C a multiple of {groups}")
+    n, c, *rest = input.shape
+    return input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(input.shape)
