@@ -18,16 +18,21 @@ from .history import History
 from .hparams import HParams
 from .influence import EMA, Freeze, ReduceLROnPlateau, Unfreeze, freeze, unfreeze
 from .metrics import accuracy, mean_absolute_error, r2_score
+from .parallel import MPI, NCCL, Communicator, DataParallel, ParallelError
 from .recorder import Recorder
 from .schedule import PerUpdate, Schedule
 from .trainer import Trainer
 
 __all__ = [
     "EMA",
+    "MPI",
+    "NCCL",
     "CSVLog",
     "Callback",
     "Checkpoint",
     "CheckpointError",
+    "Communicator",
+    "DataParallel",
     "EarlyStopping",
     "Freeze",
     "HParams",
@@ -35,6 +40,7 @@ __all__ = [
     "LRCurve",
     "LRMonitor",
     "LayerRow",
+    "ParallelError",
     "PerUpdate",
     "Recorder",
     "ReduceLROnPlateau",

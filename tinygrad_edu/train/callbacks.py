@@ -34,7 +34,8 @@ class TrainState:
     partial: bool = False  # the last row of the history stands for the finished part of an epoch
     error: BaseException | None = None
     notes: list[str] = field(default_factory=list)  # what `fit` decided by itself; progress shows it
-    count: float = 0.0  # rows of this batch, or their weight
+    rows: int = 0  # of this batch
+    count: float = 0.0  # the same, or their weight
     pending: float = 0.0  # rows whose gradients wait for the next update
     grad_norm: float | None = None  # of all gradients before clipping, with clip_norm
     max_steps: int | None = None

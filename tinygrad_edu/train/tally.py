@@ -26,6 +26,12 @@ class Means:
         for name, value in scores.items():
             self.sums[name] = self.sums.get(name, 0.0) + rows * value
 
+    def sum_over(self, parallel: Any) -> None:
+        """Make them the means over the rows of all processes."""
+        names = list(self.sums)
+        rows, self.weight, *sums = parallel.sum([float(self.rows), self.weight, *self.sums.values()])
+        self.rows, self.sums = int(rows), dict(zip(names, sums, strict=True))
+
     def means(self) -> dict[str, float]:
         """The means so far, the loss first."""
         loss = self.sums["loss"] / self.weight if self.weight else math.nan

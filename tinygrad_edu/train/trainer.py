@@ -29,6 +29,7 @@ from . import describe, explore, finetune
 from .callbacks import Callback, Checkpoint, CSVLog, TrainState
 from .checkpoint import save_checkpoint
 from .history import History
+from .parallel import ParallelGuard
 from .progress import MODES, make_progress
 from .recorder import LEVELS, Recorder
 from .resume import resume_from, state_of
@@ -88,8 +89,8 @@ class Trainer:
         self.accumulate = accumulate
         self.device = device
         self.seed = seed
-        self.run_dir = None if run_dir is None else Path(run_dir)
-        self.progress = progress
+        self.run_dir = None if run_dir is None or (parallel is not None and parallel.rank) else Path(run_dir)
+        self.progress = progress if parallel is None or not parallel.rank else "none"
         self.parallel = parallel
         self.schedule = None if schedule is None else Schedule(schedule, optimizer)
         self.callbacks = list(callbacks)
@@ -100,6 +101,8 @@ class Trainer:
         if self.run_dir is not None:
             self.callbacks.append(CSVLog(self.run_dir / "history.csv"))
             self.callbacks.append(Checkpoint(self.run_dir / "ckpt"))
+        if parallel is not None:
+            self.callbacks.append(ParallelGuard())
         self.callbacks.sort(key=lambda callback: callback.order)
         self.state = TrainState(epochs=0)
         self._active = self.callbacks
@@ -169,20 +172,27 @@ class Trainer:
             self._call("on_batch_start")
             self._forward()
             self._call("after_forward")
+            if self.parallel is not None:
+                state.stop = self.parallel.agree(state.stop)
             if state.stop:
                 return  # before the update; an unfinished epoch has no row
-            self._backward()
-            totals.add(len(xb), self._scores(state.outputs, state.yb), state.count, float(state.loss.item()))
-            if state.batch % self.accumulate and state.batch < len(loader):
+            whole = not state.batch % self.accumulate or state.batch == len(loader)
+            self._backward(whole)
+            totals.add(state.rows, self._scores(state.outputs, state.yb), state.count, float(state.loss.item()))
+            if not whole:
                 continue
             self._gathered()
             self._call("after_backward")
             self._update()
             state.paused = self._limit()
+            if self.parallel is not None and state.deadline is not None:  # clocks differ
+                state.paused = self.parallel.agree(state.paused)
             self._call("after_update")
             if (state.stop or state.paused) and state.batch < len(loader):  # else the loader ends its epoch by itself
                 break
         state.xb = state.yb = state.weights = state.outputs = state.loss = None  # no graph is kept for the next epoch
+        if self.parallel is not None:
+            totals.sum_over(self.parallel)
         if not totals.rows:
             return
         state.row = {"epoch": state.epoch, **totals.means(), "lr": float(self.optimizer.param_groups[0]["lr"])}
@@ -205,15 +215,18 @@ class Trainer:
         if not state.pending:
             self.optimizer.zero_grad()
         state.outputs = self.model(state.xb)
+        state.rows = 0 if self.parallel is not None and self.parallel.is_ghost else len(state.xb)
         if state.weights is None:
-            state.loss, state.count = self.loss(state.outputs, state.yb), float(len(state.xb))
+            state.loss, state.count = self.loss(state.outputs, state.yb), float(state.rows)
         else:
             state.loss = weighted_mean(row_losses(self.loss)(state.outputs, state.yb), state.weights)
-            state.count = float(state.weights.sum().item())
+            state.count = float(state.weights.sum().item()) if state.rows else 0.0
 
-    def _backward(self) -> None:
+    def _backward(self, last: bool = True) -> None:
         """Gradients of this batch; where several make one update, each counts by its rows (or their weights)."""
         state = self.state
+        if self.parallel is not None:
+            self.parallel.arm(last)
         if self.accumulate == 1 and self.parallel is None:
             state.loss.backward()
         else:
@@ -224,7 +237,7 @@ class Trainer:
         """All gradients of one update are there: those of several batches, or processes, become a mean."""
         state, rows = self.state, self.state.pending
         if self.parallel is not None:
-            rows = self.parallel.sum_gradients(self.model, rows)
+            rows = self.parallel.sum_gradients(rows)
         if (self.accumulate > 1 or self.parallel is not None) and rows:
             for parameter in self.model.parameters():
                 if parameter.grad is not None:
