@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinygrad_edu.train import load_checkpoint
+
 pytest.importorskip("mpi4py")
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 if MPIEXEC is None:
@@ -19,16 +21,21 @@ PROGRAM = Path(__file__).with_name("program.py")
 ROOT = PROGRAM.parents[2]
 
 
-def launch(n, **options):
-    """Run the program in n processes; exit status, reports by rank, standard error, seconds."""
+def mpiexec(n, arguments):
+    """Run Python with these arguments in n processes."""
     env = os.environ | {
         "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "PMIX_MCA_gds": "hash",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }  # fmt: skip
-    command = [MPIEXEC, "-n", str(n), sys.executable, str(PROGRAM), json.dumps(options)]
+    command = [MPIEXEC, "-n", str(n), sys.executable, *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+def launch(n, **options):
+    """Run the program in n processes; exit status, reports by rank, standard error, seconds."""
     start = time.monotonic()
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    done = mpiexec(n, [str(PROGRAM), json.dumps(options)])
     reports = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return done.returncode, sorted(reports, key=lambda r: r["rank"]), done.stderr, time.monotonic() - start
 
@@ -94,3 +101,16 @@ def test_a_process_with_another_start_is_refused(other):
     assert status != 0
     assert reports == []
     assert f"process 1 has other {other} than process 0" in error
+
+
+def test_the_command(tmp_path):
+    arguments = ["-m", "tinygrad_edu.cli", "train", "digits", "--epochs", "4", "--hidden", "16", "--out"]
+    done = mpiexec(2, [*arguments, str(tmp_path / "two"), "--dist", "mpi"])
+    assert done.returncode == 0, done.stderr
+    assert "2 processes, each with its part of every batch" in done.stdout
+    assert done.stdout.count("test accuracy") == 1
+    assert subprocess.run([sys.executable, *arguments, str(tmp_path / "one"), "--quiet"], cwd=ROOT).returncode == 0
+    paths = [tmp_path / name / "digits-1" / "ckpt" / "final.safetensors" for name in ("one", "two")]
+    one, two = (load_checkpoint(path)["model"] for path in paths)
+    for name in one:
+        np.testing.assert_allclose(two[name].numpy(), one[name].numpy(), rtol=0, atol=2e-5)  # float32, 136 Adam steps

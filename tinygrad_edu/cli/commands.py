@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import tinygrad_edu as tg
+from tinygrad_edu import train as training
 
 from . import experiment, gradients, machine, reading
 from .estimate import estimate
@@ -77,11 +78,13 @@ for command in (search, seeds, split, compare, resume, verify, estimate, finetun
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
               help="Folder in which the run gets its own folder.")  # fmt: skip
 @click.option("--resume", metavar="RUN|auto", help="Go on with an interrupted run: its folder, or auto for the newest.")
+@click.option("--dist", type=click.Choice(["mpi"]), help="Several processes: mpiexec -n 2 tge train digits --dist mpi.")
 @click.option("--spend-test-set", is_flag=True, help="Read the test rows of a resumed run a second time.")
 @click.option("--quiet", is_flag=True, help="Print one line, at the end.")
 @click.pass_context
 def train(
-    context: click.Context, data: str, out: Path, resume: str | None, threads: int | None, spend_test_set: bool,
+    context: click.Context, data: str, out: Path, resume: str | None, threads: int | None, dist: str | None,
+    spend_test_set: bool,
     max_seconds: float | None, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train a model on DATA and leave a run folder with everything about it.
@@ -103,13 +106,24 @@ def train(
     if data == "diabetes" and wanted.get("label_smoothing"):
         raise click.UsageError("--label-smoothing is for labels; diabetes has a number as its target")
     try:
-        run = experiment.find_run(resume, out, data) if resume is not None else None
-        if run is None:
-            params = HParams(data=data, **{**DEFAULTS[data], **wanted})
-            run = experiment.new_run(out, params)
-        else:
-            params = experiment.resumed(run, data, wanted)
-        status = experiment.train(run, params, quiet=quiet, spend_test_set=spend_test_set, max_seconds=max_seconds)
+        parallel = None if dist is None else training.DataParallel(training.MPI())
+    except ImportError as error:
+        raise Refused(str(error)) from None
+    try:
+        run = None
+        if parallel is None or not parallel.rank:
+            run = experiment.find_run(resume, out, data) if resume is not None else None
+            if run is None:
+                run = experiment.new_run(out, HParams(data=data, **{**DEFAULTS[data], **wanted}))
+            else:
+                experiment.resumed(run, data, wanted)
+        if parallel is not None:  # the others get the folder of the first
+            run = Path(parallel.communicator.gather_text(str(run))[0])
+        assert run is not None
+        params = experiment.read_config(run)
+        status = experiment.train(
+            run, params, quiet=quiet, spend_test_set=spend_test_set, max_seconds=max_seconds, parallel=parallel
+        )
     except OSError as error:
         raise click.ClickException(f"{error.strerror or error}") from error
     context.exit(status)

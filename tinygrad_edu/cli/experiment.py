@@ -201,7 +201,13 @@ def trainer_for(
 
 
 def train(
-    run: Path, params: HParams, *, quiet: bool, spend_test_set: bool = False, max_seconds: float | None = None
+    run: Path,
+    params: HParams,
+    *,
+    quiet: bool,
+    spend_test_set: bool = False,
+    max_seconds: float | None = None,
+    parallel: training.DataParallel | None = None,
 ) -> int:
     """Train, evaluate once on test, write the run folder; the exit status."""
     task = prepare(params)
@@ -212,18 +218,25 @@ def train(
             f"training could only be chosen by that result. To read them again all the same: --spend-test-set"
         )
     guard = training.StopOnNaN()
-    trainer = trainer_for(params, task, callbacks=[guard], run_dir=run, progress="none" if quiet else "auto")
+    leader = parallel is None or not parallel.rank  # of several processes the first one writes and talks
+    quiet = quiet or not leader
+    trainer = trainer_for(
+        params, task, callbacks=[guard], run_dir=run, progress="none" if quiet else "auto", parallel=parallel
+    )
     model = trainer.model
     before = np.array(model[0].weight.detach().numpy())  # a resumed run draws the same ones again
     count = sum(p.numel() for p in model.parameters())
-    write_json(run / "env.json", machine.describe())
-    write_json(run / "preprocess.json", task.preprocess)
+    if leader:
+        write_json(run / "env.json", machine.describe())
+        write_json(run / "preprocess.json", task.preprocess)
     if not quiet:
         sizes = " → ".join(str(n) for n in (task.inputs, *params.hidden, task.outputs))
         click.echo(f"data    {params.data}: {task.split}")
         click.echo(f"model   {sizes}, {count:,} parameters; {params.optimizer}, lr {params.lr:g}, "
                    f"batches of {params.batch_size}")  # fmt: skip
         click.echo(f"kernels {tg.kernels.K.name} ({tg.kernels.isa()}), {tg.get_num_threads()} thread(s)")
+        if parallel is not None:
+            click.echo(f"sharing {parallel.size} processes, each with its part of every batch")
     start = time.perf_counter()
     try:
         history = trainer.fit(
@@ -232,7 +245,7 @@ def train(
             val=task.dev,
             batch_size=params.batch_size,
             max_seconds=max_seconds,
-            resume="auto" if (run / "ckpt" / "last.safetensors").exists() else None,
+            resume=run if (run / "ckpt" / "last.safetensors").exists() else None,
         )
     except KeyboardInterrupt:
         done = len(trainer.state.history)
@@ -242,6 +255,8 @@ def train(
     except ValueError as error:
         raise Refused(str(error)) from error
     seconds = time.perf_counter() - start
+    if not leader:
+        return 0
     if trainer.state.paused:
         click.echo(f"{trainer.state.paused[0].upper()}{trainer.state.paused[1:]}. Go on with: tge resume {run}")
         return 0
