@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .autograd import Variable, backward, is_grad_enabled
+from .autograd import Variable, backward, inplace, is_grad_enabled, refresh
 from .kernels import K
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -79,6 +79,7 @@ class Tensor(Variable):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients are recorded for it; it can be set on leaves of a float dtype."""
+        refresh(self)
         return self._requires_grad
 
     @requires_grad.setter
@@ -108,12 +109,13 @@ class Tensor(Variable):
     @property
     def grad_fn(self) -> Any:
         """The node that computed it; None for a leaf."""
+        refresh(self)
         return self._node
 
     @property
     def is_leaf(self) -> bool:
         """Whether it was made by the user rather than computed from tensors that require grad."""
-        return self._node is None
+        return self.grad_fn is None
 
     @property
     def data(self) -> Any:
@@ -136,7 +138,7 @@ class Tensor(Variable):
 
     def register_hook(self, hook: Any) -> Any:
         """Call `hook(grad)` when this tensor's gradient is computed; what it returns (if anything) replaces it."""
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("register_hook: the tensor does not require grad, so no gradient will come")
         if self._node is None:
             self._hooks = {} if self._hooks is None else self._hooks
@@ -149,7 +151,7 @@ class Tensor(Variable):
         """Keep the gradient of this tensor in `.grad`, though it is not a leaf."""
         import weakref
 
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("retain_grad: the tensor does not require grad")
         if self._node is not None:
             self._node.retained = self._node.retained or {}
@@ -159,52 +161,39 @@ class Tensor(Variable):
         """Count a change of the memory made outside the operations."""
         self._version.changes += 1
 
+    def _before_change(self, operation: str, *others: Any) -> Any:
+        """The tensor as it is before an in-place operation: what the operation gets as its input."""
+        if not inplace.is_recorded(self, others):
+            return self
+        inplace.check_change(operation, self)
+        before = Tensor._wrap(K.copy(self._array))
+        before._node, before._index, before._requires_grad = self._node, self._index, self._requires_grad
+        return before
+
     def _replace(self, operation: str, result: Any) -> Any:
         """In-place form of an operation: put `result`, computed from self, into self's memory and history."""
         if result.shape != self.shape:
             raise ops.ShapeError(f"{operation}: the result has shape {result.shape}, the tensor {self.shape}")
         if ops.result_type(result) != self.dtype and ops.result_type(self, result).kind != self.dtype.kind:
             raise TypeError(f"{operation}: a result of {result.dtype} cannot be put into a tensor of {self.dtype}")
-        if not self._array.flags.writeable:
-            raise RuntimeError(f"{operation}: the memory is read-only or shared by several entries; use x.clone()")
+        ops.check_writeable(operation, self._array)
+        if result.dtype != self.dtype:
+            result = ops.cast(result, self.dtype)
         K.copy(result._array, out=self._array)
         self._version.changes += 1
-        if result._requires_grad:
-            self._version.rebases += 1
-            self._rebases = self._version.rebases
-            self._node, self._index, self._requires_grad = result._node, result._index, True
+        if is_grad_enabled() and (result._requires_grad or self._requires_grad):
+            inplace.record_change(self, result, True)
         return self
-
-    def _before_change(self, operation: str, *others: Any) -> Any:
-        """The tensor as it is before an in-place operation: what the recorded operation gets as its input."""
-        if not (
-            is_grad_enabled()
-            and (self._requires_grad or any(isinstance(o, Variable) and o._requires_grad for o in others))
-        ):
-            return self
-        if self._node is None and self._requires_grad:
-            raise RuntimeError(
-                f"{operation}: a leaf that requires grad cannot be changed in place while operations are recorded; "
-                f"do it under no_grad(), or compute a new tensor"
-            )
-        if self._view:
-            raise RuntimeError(
-                f"{operation}: recorded in-place changes of a view (shape {self.shape}) are not supported; change the "
-                f"tensor it is a view of (x[i] = …), or compute a new tensor"
-            )
-        before = Tensor._wrap(K.copy(self._array))
-        before._node, before._index, before._requires_grad = self._node, self._index, self._requires_grad
-        return before
 
     # -- to and from Python and NumPy ------------------------------------------------------------------------
     def numpy(self) -> Any:
         """The array itself, sharing memory."""
-        if self._requires_grad:
+        if self.requires_grad:
             raise RuntimeError("numpy: the tensor requires grad; use x.detach().numpy()")
         return self._array
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        if self._requires_grad:
+        if self.requires_grad:
             raise RuntimeError("numpy.asarray: the tensor requires grad; use x.detach()")
         return np.array(self._array, dtype=dtype, copy=copy)
 
@@ -235,7 +224,7 @@ class Tensor(Variable):
     def __iter__(self) -> Any:
         if not self.ndim:
             raise TypeError("a 0-d tensor cannot be iterated; use x.item()")
-        return iter([self[i] for i in range(self.shape[0])])
+        return iter(ops.unbind(self))
 
     def __contains__(self, value: Any) -> bool: return bool((self == value).any())
     __hash__ = object.__hash__
@@ -249,8 +238,8 @@ class Tensor(Variable):
             text = f"[], size={self.shape}"
         if self.dtype not in (float32, int64, bool_):
             text += f", dtype={self.dtype}"
-        if self._node is not None:
-            return f"tensor({text}, grad_fn=<{self._node.name}>)"
+        if self.grad_fn is not None:
+            return f"tensor({text}, grad_fn=<{self.grad_fn.name}>)"
         return f"tensor({text}, requires_grad=True)" if self._requires_grad else f"tensor({text})"
 
     def __deepcopy__(self, memo: Any) -> Any:
@@ -463,12 +452,14 @@ class Tensor(Variable):
 
     def copy_(self, other: Any) -> Any:
         """Overwrite self with `other`, broadcast and converted."""
-        self[...] = other
+        if not isinstance(other, Variable):
+            raise TypeError(f"copy_: expected a tensor, got {type(other).__name__}; use fill_ or tg.tensor(…)")
+        ops.setitem(self, ..., other, "copy_")
         return self
 
     def fill_(self, value: Any) -> Any:
         """Overwrite every entry with `value`."""
-        self[...] = value
+        ops.setitem(self, ..., value, "fill_")
         return self
 
     def zero_(self) -> Any: return self.fill_(0)

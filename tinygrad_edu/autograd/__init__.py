@@ -1,11 +1,11 @@
 """Reverse-mode automatic differentiation: the graph, the backward pass, `Function`, grad modes, gradcheck.
 
 Nothing here knows what a number is: arrays are opaque, and all arithmetic on them is done by the operations. Read in
-the order `variable` → `function` → `engine`.
+the order `variable` → `function` → `engine` → `inplace`.
 """
 
 from .engine import backward, grad
-from .function import Function, Operation
+from .function import Function, Operation, refresh
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .variable import Variable
@@ -22,5 +22,6 @@ __all__ = [
     "gradgradcheck",
     "is_grad_enabled",
     "no_grad",
+    "refresh",
     "set_grad_enabled",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .function import refresh
 from .grad_mode import set_grad_enabled
 from .variable import Node, Variable
 
@@ -28,6 +29,7 @@ def backward(
     inputs: Sequence[Variable] | None = None,
 ) -> None:
     """Accumulate d(roots)/d(leaf) into `.grad` of every leaf (or of `inputs` alone)."""
+    inputs = [inputs] if isinstance(inputs, Variable) else inputs
     targets = None if inputs is None else {_key(x): x for x in inputs}
     found = _run(roots, grads, bool(create_graph if retain_graph is None else retain_graph), create_graph, targets)
     for leaf, gradient, fresh in found.values():
@@ -55,6 +57,7 @@ def grad(
     else:
         seeds = [grad_outputs] if isinstance(grad_outputs, Variable) else list(grad_outputs)
     for i, x in enumerate(wanted):
+        refresh(x)
         if not x._requires_grad:
             raise RuntimeError(f"grad: input {i} does not require grad; call requires_grad_() on it before using it")
     targets = {_key(x): x for x in wanted}
@@ -84,6 +87,7 @@ def _key(x: Variable) -> Any:
 
 
 def _seed(root: Variable, gradient: Variable | None) -> Any:
+    refresh(root)
     if not root._requires_grad:
         raise RuntimeError(
             "backward: the tensor does not require grad and has no graph; was it computed under no_grad(), "

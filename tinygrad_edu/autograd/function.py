@@ -14,8 +14,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .grad_mode import is_grad_enabled, no_grad
-from .variable import Node, Saved, Variable
+from .grad_mode import enable_grad, is_grad_enabled, no_grad
+from .variable import Node, Saved, Variable, View
+
+NOT_RECORDED = "it was made under no_grad()"
+OF_A_FUNCTION = "it is the output of a Function of yours, whose backward() would be passed over"
 
 
 class Operation:
@@ -37,19 +40,19 @@ class Operation:
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Compute, and record a node if a gradient may be asked for."""
-        record = False
+        enabled, record = is_grad_enabled(), False
         arrays, needs = [], []
         for a in args:
             if isinstance(a, Variable):
-                if a._rebases != a._version.rebases:
-                    raise stale_view(cls.__name__, a)
+                if a._view is not None and enabled:
+                    refresh(a)
                 arrays.append(a._array)
                 needs.append(a._requires_grad)
                 record = record or a._requires_grad
             else:
                 arrays.append(a)
                 needs.append(False)
-        record = record and is_grad_enabled()
+        record = record and enabled
 
         node = Node(cls, tuple(needs))
         if cls.takes_tensors:
@@ -89,11 +92,23 @@ def _output(cls: Any, node: Node, args: tuple[Any, ...], value: Any) -> Any:
     if cls.takes_tensors:
         if not isinstance(value, Variable):
             raise TypeError(f"{cls.__name__}.forward returned {type(value).__name__}: it must return tensors")
-        for a in args:
-            if a is value:  # an input handed through: a tensor of its own on the same memory
-                return Variable.wrap(value._array[...], value._version)
-        return Variable.wrap(value._array[...], value._version if value._view else None)
-    return Variable.wrap(value, args[0]._version if node.view else None)
+        base = value if value._view is None else value._view.base
+        if value._view is None and not any(a is value for a in args):
+            return Variable.wrap(value._array[...])
+        tensor = Variable.wrap(value._array[...], value._version)  # an input handed through, or a view of one
+        tensor._view = View(base, None, OF_A_FUNCTION)
+        return tensor
+    if not node.view:
+        return Variable.wrap(value)
+    whole = args[0]
+    tensor = Variable.wrap(value, whole._version)
+    before = whole._view
+    if before is None:
+        tensor._view = View(whole, (None, cls, args[1:]), "" if is_grad_enabled() else NOT_RECORDED)
+    else:
+        refusal = before.refusal or ("" if is_grad_enabled() else NOT_RECORDED)
+        tensor._view = View(before.base, (before.steps, cls, args[1:]), refusal)
+    return tensor
 
 
 def _record(node: Node, args: tuple[Any, ...], inputs: Any, values: Any, tensors: tuple[Any, ...]) -> None:
@@ -117,18 +132,46 @@ def _saved(value: Any, args: tuple[Any, ...], inputs: Any, values: Any, tensors:
     """Recognise a saved value by identity: an input is kept as its tensor, an output without its node (no cycle)."""
     for x, a in zip(inputs, args):  # noqa: B905
         if x is value and isinstance(a, Variable):
-            return Saved(a, a._version, -1)
+            return Saved(a, a, -1)
     for i, y in enumerate(values):
         if y is value:
-            return Saved(tensors[i]._array, tensors[i]._version, i)
-    if isinstance(value, Variable):
-        return Saved(value, value._version, -1)
-    return Saved(value, None, -1)
+            return Saved(tensors[i]._array, tensors[i], i)
+    return Saved(value, value if isinstance(value, Variable) else None, -1)
 
 
-def stale_view(operation: str, a: Variable) -> RuntimeError:
-    """The error for a view whose memory got a new history behind its back."""
-    return RuntimeError(
-        f"{operation}: a view of shape {tuple(a._array.shape)} was made before its memory was changed in place by a "
-        f"recorded operation; make the view again after the change, or change a copy (y = x + … in place of x += …)"
-    )
+def refresh(x: Variable) -> None:
+    """Give x, if it is a view whose base has been changed since, the history that it has by now."""
+    view = x._view
+    if view is None or not view.stale():
+        return
+    if view.refusal:
+        raise RuntimeError(
+            f"a view of shape {tuple(x._array.shape)} is used after a recorded operation has changed its base in "
+            f"place, and cannot follow: {view.refusal}; make the view again after the change, or change a copy"
+        )
+    with enable_grad():
+        again = follow(view.base, view.steps)
+    set_history(x, again)
+    view.node, view.required = view.base._node, view.base._requires_grad
+
+
+def follow(x: Any, steps: Any) -> Any:
+    """The view of x at the end of `steps`."""
+    path = []
+    while steps is not None:
+        path.append(steps)
+        steps = steps[0]
+    for _, operation, constants in reversed(path):
+        x = operation.apply(x, *constants)
+    return x
+
+
+def set_history(x: Variable, result: Variable) -> None:
+    """Let x come from where `result` comes from. Its gradient, if it is to be retained, is that of the new value."""
+    node = x._node
+    if node is not None and node.retained is not None and result._node is not None:
+        keeper = node.retained.get(x._index)
+        if keeper is not None and keeper() is x:
+            del node.retained[x._index]
+            result._node.retained = {**(result._node.retained or {}), result._index: keeper}
+    x._node, x._index, x._requires_grad = result._node, result._index, result._requires_grad

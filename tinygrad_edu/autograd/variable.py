@@ -13,11 +13,32 @@ _sequence = itertools.count()
 class Version:
     """How often a piece of memory has been changed; shared by all tensors that are views of it."""
 
-    __slots__ = ("changes", "rebases")
+    __slots__ = ("changes",)
 
     def __init__(self) -> None:
-        self.changes = 0  # writes of any kind: a saved value checks that it is still what was saved
-        self.rebases = 0  # writes that were recorded: a view made before one no longer knows its own history
+        self.changes = 0  # a saved value checks that it is still what was saved
+
+
+class View:
+    """How a view came out of its base: the base, and the steps that lead from it to the view.
+
+    A recorded change of a view is a change of its base, whose history goes on with it. Any other view of that base
+    finds, when it is used next, that its base has another history by now, and repeats its steps to get its own.
+    There are references from a view to its base and none back.
+    """
+
+    __slots__ = ("base", "node", "refusal", "required", "steps")
+
+    def __init__(self, base: Variable, steps: Any, refusal: str) -> None:
+        self.base = base  # never a view itself
+        self.steps = steps  # (steps before, operation, its constants), None at the base
+        self.refusal = refusal  # why its history cannot be made anew, "" if it can
+        self.node = base._node  # the base's history when the view got its own
+        self.required = base._requires_grad
+
+    def stale(self) -> bool:
+        """Whether the base has got another history since."""
+        return self.base._node is not self.node or self.base._requires_grad != self.required
 
 
 class Variable:
@@ -34,7 +55,6 @@ class Variable:
         "_hooks",
         "_index",
         "_node",
-        "_rebases",
         "_requires_grad",
         "_version",
         "_view",
@@ -45,10 +65,9 @@ class Variable:
     _hooks: dict[int, Callable[..., Any]] | None
     _index: int
     _node: Node | None
-    _rebases: int
     _requires_grad: bool
     _version: Version
-    _view: bool
+    _view: View | None
 
     def _adopt(self, array: Any, version: Version | None = None) -> None:
         """Become the leaf that holds `array`; every way of making a tensor ends here."""
@@ -59,8 +78,7 @@ class Variable:
         self._node = None
         self._requires_grad = False
         self._version = Version() if version is None else version
-        self._rebases = self._version.rebases
-        self._view = version is not None
+        self._view = None
 
     @staticmethod
     def wrap(array: Any, version: Version | None = None) -> Any:
@@ -69,15 +87,38 @@ class Variable:
 
 
 class Saved:
-    """One value kept for the backward pass, and the version of its memory at that moment."""
+    """One value kept for the backward pass: its memory with the version at that moment, and its place in the graph.
 
-    __slots__ = ("changes", "output", "value", "version")
+    It holds no tensor but a leaf that requires grad, which nothing recorded can change: a tensor that is changed in
+    place gets a new history, and that one may lead to here.
+    """
 
-    def __init__(self, value: Any, version: Version | None, output: int) -> None:
-        self.value = value  # an input Variable, or an array
-        self.version = version
-        self.changes = version.changes if version is not None else 0
-        self.output = output  # which output of the node it is, or −1
+    __slots__ = ("changes", "index", "node", "value", "version")
+
+    def __init__(self, value: Any, owner: Variable | None, output: int) -> None:
+        self.node: Node | None = None  # None at an output of the node itself, which would otherwise hold itself
+        self.index = output  # the output number of `node`, or of the node itself; −1 for constants
+        self.version: Version | None = None
+        self.changes = 0
+        if owner is not None:
+            self.version, self.changes = owner._version, owner._version.changes
+            if output < 0:
+                self.node, self.index = owner._node, owner._index if owner._node is not None else -1
+                value = owner if owner._node is None and owner._requires_grad else owner._array
+        self.value = value
+
+    def array(self) -> Any:
+        """The value as an array."""
+        return self.value._array if isinstance(self.value, Variable) else self.value
+
+    def tensor(self, holder: Node) -> Any:
+        """The value as a tensor that knows its place in the graph; `holder` is the node that it was saved for."""
+        if self.value is None or isinstance(self.value, Variable):
+            return self.value
+        tensor = Variable.wrap(self.value, self.version)
+        if self.index >= 0:
+            tensor._node, tensor._index, tensor._requires_grad = self.node or holder, self.index, True
+        return tensor
 
 
 class Node:
@@ -125,23 +166,12 @@ class Node:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The saved values as tensors that know their place in the graph."""
-        result: list[Any] = []
-        for saved in self._checked():
-            if isinstance(saved.value, Variable):
-                result.append(saved.value)
-            elif saved.value is None:
-                result.append(None)
-            else:
-                tensor = Variable.wrap(saved.value)
-                if saved.output >= 0:
-                    tensor._node, tensor._index, tensor._requires_grad = self, saved.output, True
-                result.append(tensor)
-        return tuple(result)
+        return tuple([saved.tensor(self) for saved in self._checked()])
 
     @property
     def saved_arrays(self) -> tuple[Any, ...]:
         """The saved values as plain arrays."""
-        return tuple([s.value._array if isinstance(s.value, Variable) else s.value for s in self._checked()])
+        return tuple([saved.array() for saved in self._checked()])
 
     def _checked(self) -> list[Saved]:
         if self.saved is None:
@@ -151,8 +181,8 @@ class Node:
             )
         for position, saved in enumerate(self.saved):
             if saved.version is not None and saved.version.changes != saved.changes:
-                shape = tuple((saved.value._array if isinstance(saved.value, Variable) else saved.value).shape)
-                what = "its output" if saved.output >= 0 else f"saved value {position}"
+                shape = tuple(saved.array().shape)
+                what = "its output" if saved.index >= 0 and saved.node is None else f"saved value {position}"
                 raise RuntimeError(
                     f"{self.name}: {what} of shape {shape} was changed in place after the forward pass "
                     f"(version {saved.version.changes}, expected {saved.changes}); "

@@ -5,7 +5,7 @@
 of the graph.
 """
 
-from ._common import ShapeError, per_dimension, result_type
+from ._common import ShapeError, check_writeable, per_dimension, result_type
 from .activation import dropout, elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
 from .attention import scaled_dot_product_attention
 from .convolution import conv, conv_transpose
@@ -66,6 +66,7 @@ from .shape import (
     squeeze,
     stack,
     transpose,
+    unbind,
     unflatten,
     unsqueeze,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "channel_affine",
     "check_reduction",
     "check_same_shape",
+    "check_writeable",
     "clamp",
     "clone",
     "compare",
@@ -155,6 +157,7 @@ __all__ = [
     "take",
     "tanh",
     "transpose",
+    "unbind",
     "unflatten",
     "unsqueeze",
     "var",

@@ -21,6 +21,14 @@ def own(array: Array) -> Array:
     return array if array.flags.writeable and not isinstance(array.base, np.ndarray) else K.copy(array)
 
 
+def check_writeable(operation: str, array: Array) -> None:
+    """RuntimeError if writing to `array` would change something else, or several of its entries at once."""
+    if not array.flags.writeable:
+        raise RuntimeError(f"{operation}: the memory is read-only; use x.clone()")
+    if 0 in array.strides and any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)):
+        raise RuntimeError(f"{operation}: several entries share their memory, as expand() makes it; use x.clone()")
+
+
 def _add_into(held: Array, gradient: Array) -> None:
     K.add(held, gradient, out=held)
 

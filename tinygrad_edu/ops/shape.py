@@ -6,14 +6,17 @@ A view shares its input's memory and version counter. NumPy decides what can be 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Operation, Variable
+from ..autograd.inplace import check_change, is_recorded, record_change
 from ..kernels import K
-from ._common import Array, ShapeError, normalized_dim, result_type, unbroadcast
+from ._common import Array, ShapeError, check_writeable, normalized_dim, result_type, unbroadcast
+from .elementwise import cast
 
 
 class Reshape(Operation):
@@ -55,7 +58,9 @@ class Expand(Operation):
     @staticmethod
     def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
         ctx.shape, ctx.view = x.shape, True
-        return np.broadcast_to(x, shape)
+        y = np.broadcast_to(x, shape)
+        y.flags.writeable = x.flags.writeable  # `check_writeable` knows better than NumPy which can be written
+        return y
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
@@ -65,17 +70,12 @@ class Expand(Operation):
 
 
 class GetItem(Operation):
-    """y = x[index];  dx = zeros with g added at the index."""
+    """y = x[index];  dx = zeros with g added at the index. A view, unless there are index arrays."""
 
     @staticmethod
     def forward(ctx: Any, x: Array, index: Any) -> Array:
-        ctx.shape, ctx.index = x.shape, index
-        y = x[index]
-        if not isinstance(y, np.ndarray):
-            y = np.asarray(y)  # advanced indexing of everything gives a number: a copy
-        else:
-            ctx.view = is_basic(index)
-        return y
+        ctx.shape, ctx.index, ctx.view = x.shape, index, is_basic(index)
+        return np.asarray(x[index])
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
@@ -97,27 +97,6 @@ class Scatter(Operation):
     @staticmethod
     def backward(ctx: Any, gg: Any) -> Any:
         return GetItem.apply(gg, ctx.index), None, None
-
-
-class SetItem(Operation):
-    """A copy of x with x[index] = v;  dx = g with zeros there, dv = g[index]."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Array, v: Array, index: Any) -> Array:
-        y = K.copy(x)
-        y[index] = v
-        ctx.index, ctx.shape = index, v.shape
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Any) -> Any:
-        zero = Variable.wrap(K.full((), 0, g.dtype))
-        dx = SetItem.apply(g, zero, ctx.index) if ctx.needs_input_grad[0] else None
-        dv = None
-        if ctx.needs_input_grad[1]:
-            dv = GetItem.apply(g, ctx.index)
-            dv = unbroadcast(dv, ctx.shape) if dv.ndim >= len(ctx.shape) else dv.reshape(ctx.shape)
-        return dx, dv, None
 
 
 class Cat(Operation):
@@ -144,8 +123,7 @@ class Cat(Operation):
 
 def is_basic(index: Any) -> bool:
     """Whether an index selects a view: numbers, slices, None and … only."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return not any(isinstance(p, np.ndarray | list | bool) for p in parts)
+    return not any(isinstance(p, np.ndarray) for p in index)
 
 
 def scattered(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
@@ -158,45 +136,141 @@ def scattered(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     return x
 
 
-def plain_index(index: Any, shape: tuple[int, ...]) -> Any:
-    """A user's index with tensors turned into arrays; TypeError and IndexError say what is wrong with it."""
-    if isinstance(index, tuple):
-        return tuple([_plain_part(p, shape) for p in index])
-    return _plain_part(index, shape)
+def split_index(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """A user's index in two steps, as PyTorch takes it: one that selects a view, then index arrays into that view.
+
+    The first ends in …, so that NumPy gives a view of a single entry too; the second is () where there are no arrays.
+    """
+    parts = _index_parts(index, shape)
+    used = sum([_dims_used(p) for p in parts])
+    if used > len(shape):
+        raise IndexError(f"too many indices: {used} for {len(shape)} dimensions")
+    basic: list[Any] = []
+    arrays: list[Any] = []  # one for each dimension of the view
+    dim = 0
+    for p in parts:
+        if p is Ellipsis:
+            free, used = len(shape) - used, len(shape)  # a second … stands for nothing
+            basic += [slice(None)] * free
+            arrays += [slice(None)] * free
+            dim += free
+            continue
+        if isinstance(p, np.ndarray) and p.dtype.kind == "b":
+            if p.shape != shape[dim : dim + p.ndim]:
+                raise IndexError(f"a mask of shape {p.shape} does not fit the sizes {shape[dim : dim + p.ndim]}")
+            basic += [slice(None)] * p.ndim if p.ndim else [None]
+            arrays += p.nonzero() if p.ndim else [np.zeros(int(p), np.int64)]
+        elif isinstance(p, np.ndarray):
+            basic.append(slice(None))
+            arrays.append(p)
+        else:
+            basic.append(p)
+            arrays += [] if isinstance(p, int) else [slice(None)]
+        dim += _dims_used(p)
+    while arrays and not isinstance(arrays[-1], np.ndarray):
+        arrays.pop()
+    return (*basic, Ellipsis), tuple(arrays)
 
 
-def _plain_part(part: Any, shape: tuple[int, ...]) -> Any:
-    if isinstance(part, Variable):
-        part = part._array
-    if isinstance(part, list | range):
-        part = np.asarray(part if part else np.zeros(0, np.int64))
+def _dims_used(part: Any) -> int:
+    """How many dimensions of the tensor one part of an index stands for."""
     if isinstance(part, np.ndarray):
-        if part.dtype.kind not in "iub":
-            raise IndexError(f"an index must hold integers or booleans, got {part.dtype}; convert it: index.long()")
-        if part.ndim == 0 and part.dtype.kind != "b":
-            return int(part)
-        return part
-    if part is None or part is Ellipsis or isinstance(part, bool | int | np.integer):
-        return part
+        return part.ndim if part.dtype.kind == "b" else 1
+    return 0 if part is None or part is Ellipsis else 1
+
+
+def _index_parts(index: Any, shape: tuple[int, ...]) -> list[Any]:
+    """A user's index as a list of numbers, slices, None, … and arrays of int64 or bool."""
+    several = isinstance(index, tuple) or (
+        isinstance(index, list) and any(isinstance(p, list | tuple | slice | Variable | np.ndarray) or p in (None, ...)
+                                         for p in index)
+    )  # fmt: skip
+    return [_index_part(p, shape) for p in (index if several else (index,))]
+
+
+def _index_part(part: Any, shape: tuple[int, ...]) -> Any:
     if isinstance(part, slice):
-        step = _number(part.step)
+        start, stop, step = [None if n is None else operator.index(n) for n in (part.start, part.stop, part.step)]
         if step is not None and step <= 0:
             raise ValueError(f"a slice step must be positive, got {step}; use flip(dim) to reverse")
-        return slice(_number(part.start), _number(part.stop), step)
-    raise TypeError(f"a tensor of shape {shape} cannot be indexed by {type(part).__name__}")
-
-
-def _number(value: Any) -> Any:
-    return value._array.item() if isinstance(value, Variable) else value
+        return slice(start, stop, step)
+    if part is None or part is Ellipsis:
+        return part
+    if isinstance(part, bool | np.bool_):
+        return np.asarray(part)
+    if isinstance(part, int | np.integer):
+        return int(part)
+    if isinstance(part, Variable):
+        part = part._array
+    elif isinstance(part, list | tuple | range):
+        part = np.asarray(part if len(part) else np.zeros(0, np.int64))
+    elif isinstance(part, float):
+        raise IndexError(f"a tensor of shape {shape} is indexed by integers, not by {part}; use int(…)")
+    if not isinstance(part, np.ndarray):
+        raise TypeError(f"a tensor of shape {shape} cannot be indexed by {type(part).__name__}")
+    if part.dtype.kind not in "iub":
+        raise IndexError(f"an index must hold integers or booleans, got {part.dtype}; convert it: index.long()")
+    if part.dtype.kind == "b" or part.dtype == np.uint8:  # PyTorch reads bytes as a mask
+        return part.astype(bool, copy=False)
+    return int(part) if part.ndim == 0 else part.astype(np.int64, copy=False)
 
 
 def getitem(x: Any, index: Any) -> Any:
     """x[index]: a view for numbers and slices, a copy for index arrays and masks."""
-    plain = plain_index(index, tuple(x.shape))
     try:
-        return GetItem.apply(x, plain)
+        basic, arrays = split_index(index, x._array.shape)
+        if not arrays:
+            return GetItem.apply(x, basic)
+        return GetItem.apply(x if _selects_all(basic) else GetItem.apply(x, basic), arrays)
     except IndexError as error:
         raise IndexError(f"indexing a tensor of shape {tuple(x.shape)}: {error}") from None
+
+
+def _selects_all(basic: tuple[Any, ...]) -> bool:
+    return all(p is Ellipsis or (isinstance(p, slice) and p == slice(None)) for p in basic)
+
+
+def setitem(x: Any, index: Any, value: Any, operation: str = "setitem") -> None:
+    """x[index] = value, in place: broadcast and converted to x's dtype; recorded if a gradient is wanted."""
+    array = x._array
+    if not isinstance(value, Variable):
+        value = Variable.wrap(np.asarray(value, array.dtype))
+    elif value._array.dtype != array.dtype:
+        value = cast(value, array.dtype)
+    try:
+        basic, arrays = split_index(index, array.shape)
+        part = array[basic]
+        wide = np.broadcast_to(np.False_, part.shape)[arrays].shape if arrays else part.shape  # and checks the arrays
+    except IndexError as error:
+        raise IndexError(f"assigning to a tensor of shape {tuple(x.shape)}: {error}") from None
+    value = _broadcast_value(value, wide, operation, array.shape)
+    recorded = is_recorded(x, (value,))
+    if recorded:
+        check_change(operation, x)
+    check_writeable(operation, array if arrays else part)
+    part[arrays or ...] = value._array
+    x._version.changes += 1
+    if recorded:
+        if not _selects_all(basic):
+            x = GetItem.apply(x, basic)
+        record_change(x, value, False, arrays or (...,))
+
+
+def _broadcast_value(value: Any, shape: tuple[int, ...], operation: str, whole: tuple[int, ...]) -> Any:
+    """`value` repeated to `shape`; leading dimensions of size 1 are taken off."""
+    have = value._array.shape
+    if have == shape:
+        return value
+    lead = max(len(have) - len(shape), 0)
+    try:
+        if any(n != 1 for n in have[:lead]):
+            raise ValueError
+        return Expand.apply(Reshape.apply(value, have[lead:]) if lead else value, shape)
+    except ValueError:
+        raise ShapeError(
+            f"{operation}: a value of shape {have} does not broadcast to the part of {whole} "
+            f"that the index selects, {shape}"
+        ) from None
 
 
 def gather(x: Any, dim: int, index: Any) -> Any:
@@ -350,29 +424,18 @@ def split(x: Any, size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
             raise ShapeError(f"split: sizes {sizes} do not add up to {n}, the size of dim {dim}")
     stops = np.cumsum(sizes).tolist()
     lead = (slice(None),) * dim
-    return tuple([getitem(x, (*lead, slice(b - s, b))) for s, b in zip(sizes, stops, strict=True)])
+    return several_views([getitem(x, (*lead, slice(b - s, b))) for s, b in zip(sizes, stops, strict=True)], "split")
 
 
-def setitem(x: Any, index: Any, value: Any) -> None:
-    """x[index] = value, in place: broadcast and converted to x's dtype; recorded if a gradient is wanted."""
-    plain = plain_index(index, tuple(x.shape))
-    if not isinstance(value, Variable):
-        value = Variable.wrap(np.asarray(value, x._array.dtype))
-    elif value._array.dtype != x._array.dtype:
-        value = value.to(x._array.dtype)  # type: ignore[attr-defined]
-    before = x._before_change("setitem", value)
-    try:
-        if before is not x:
-            x._replace("setitem", SetItem.apply(before, value, plain))
-            return
-        if not x._array.flags.writeable:
-            raise RuntimeError("setitem: the memory is read-only or shared by several entries; use x.clone()")
-        x._array[plain] = value._array
-        x._bump()
-    except IndexError as error:
-        raise IndexError(f"assigning to a tensor of shape {tuple(x.shape)}: {error}") from None
-    except ValueError:
-        raise ShapeError(
-            f"setitem: a value of shape {tuple(value.shape)} does not broadcast to the part of {tuple(x.shape)} "
-            f"that the index selects"
-        ) from None
+def unbind(x: Any, dim: int = 0) -> tuple[Any, ...]:
+    """The slices along `dim`, without that dimension."""
+    dim = normalized_dim(dim, x.ndim, "unbind")
+    return several_views([getitem(x, (*(slice(None),) * dim, i)) for i in range(x.shape[dim])], "unbind")
+
+
+def several_views(pieces: Sequence[Any], operation: str) -> tuple[Any, ...]:
+    """Views that one call has made together: as in PyTorch, none can be changed in place by a recorded operation."""
+    for piece in pieces:
+        if piece._view is not None and not piece._view.refusal:
+            piece._view.refusal = f"it came out of {operation} together with others"
+    return tuple(pieces)
