@@ -13,6 +13,7 @@ std::vector<Kernel>& all_kernels() {
         add_softmax(*kernels);
         add_losses(*kernels);
         add_matmul(*kernels);
+        add_linear(*kernels);
         add_convolution(*kernels);
         add_attention(*kernels);
         add_random(*kernels);

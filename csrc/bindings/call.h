@@ -54,6 +54,7 @@ void add_reductions(std::vector<Kernel>& list);
 void add_softmax(std::vector<Kernel>& list);
 void add_losses(std::vector<Kernel>& list);
 void add_matmul(std::vector<Kernel>& list);
+void add_linear(std::vector<Kernel>& list);
 void add_convolution(std::vector<Kernel>& list);
 void add_attention(std::vector<Kernel>& list);
 void add_random(std::vector<Kernel>& list);

@@ -8,8 +8,6 @@
 namespace tge {
 namespace {
 
-constexpr bool in_order[max_dims] = {};
-
 struct Batch {
     Gemm gemm;
     int floating, dims;
@@ -115,51 +113,10 @@ py::object matmul(Call& call) {
     return result;
 }
 
-py::object linear(Call& call) {
-    const View x = call.array(0, "x"), w = call.array(1, "w");
-    const bool biased = call.given(2);
-    const View bias = biased ? call.array(2, "b") : w;
-    const int floating = x.floating();
-    if (floating < 0) return call.decline_dtype(x);
-    if (w.floating() != floating || bias.floating() != floating) return call.decline_dtype(w);
-    if (x.nd < 1 || w.nd != 2 || x.shape[x.nd - 1] != w.shape[1])
-        throw py::value_error("linear: x has shape " + shape_text(x) + ", w " + shape_text(w) +
-                              ": the last size of x must be the number of columns of w (outputs, inputs)");
-    if (biased && (bias.nd != 1 || bias.shape[0] != w.shape[0]))
-        throw py::value_error("linear: b has shape " + shape_text(bias) + ", w " + shape_text(w) +
-                              ": one bias per row of w");
-    Py_ssize_t shape[max_dims];
-    for (int d = 0; d < x.nd; ++d) shape[d] = x.shape[d];
-    const i64 inputs = w.shape[1], outputs = w.shape[0], size = float_size(floating);
-    shape[x.nd - 1] = outputs;
-    py::object result;
-    const py::object target = product_array(call, call.slot[3], floating, x.nd, shape, result);
-    const View c = view(target.ptr(), call.name(), "out");
-    if (c.size() > 0) {
-        LastAxes packed_bias(bias, in_order);
-        if (biased) packed_bias.read();
-        Batch batch;
-        batch.gemm = {1, outputs, inputs, x.data, w.data, biased ? packed_bias.view().data : nullptr, c.data, 0,
-                      x.strides[x.nd - 1] / size, w.strides[1] / size, w.strides[0] / size, outputs};
-        batch.floating = floating;
-        batch.dims = x.nd - 1;
-        for (int d = 0; d < batch.dims; ++d) {
-            batch.shape[d] = shape[d];
-            batch.a_strides[d] = x.strides[d];
-            batch.b_strides[d] = 0;
-            batch.c_strides[d] = c.strides[d];
-        }
-        run_batch(batch);
-    }
-    if (!target.is(result)) copy_into(view(result.ptr(), call.name(), "out"), c);
-    return result;
-}
-
 }  // namespace
 
 void add_matmul(std::vector<Kernel>& list) {
     list.push_back({"matmul", "a, b, *, out=None", matmul});
-    list.push_back({"linear", "x, w, b, *, out=None", linear});
 }
 
 }  // namespace tge

@@ -302,3 +302,31 @@ def test_parameters_as_a_vector_and_back() -> None:
     )
     with pytest.raises(ValueError, match="the vector has"):
         nn.utils.vector_to_parameters(vector[1:], model.parameters())
+
+
+def test_sequential_joins_a_linear_and_its_activation_into_the_same_bits() -> None:
+    x = tg.tensor(np.random.default_rng(0).standard_normal((5, 6)), dtype=tg.float32)
+    for activation in (nn.ReLU(), nn.Sigmoid(), nn.Tanh(), nn.GELU(), nn.GELU("tanh"), nn.SiLU()):
+        model = nn.Sequential(nn.Linear(6, 7), activation, nn.Linear(7, 3))
+        apart = model[2](model[1](model[0](x)))
+        joined = model(x)
+        np.testing.assert_array_equal(joined.detach().numpy(), apart.detach().numpy())
+        results = []
+        for y in (apart, joined):
+            model.zero_grad()
+            y.sum().backward()
+            results.append([p.grad.numpy().copy() for p in model.parameters()])
+        for a, b in zip(*results, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_sequential_keeps_apart_what_a_hook_watches() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2), nn.Tanh())
+    model[0].bias.detach().numpy()[:] = -1.0  # so that some are below 0
+    seen: list[Any] = []
+    for module in (model[0], model[3]):
+        module.register_forward_hook(lambda module, inputs, output: seen.append((type(module).__name__, output)))
+    y = model(tg.ones(2, 3))
+    assert [name for name, _ in seen] == ["Linear", "Tanh"]
+    assert (seen[0][1].detach().numpy() < 0).any()  # before the activation
+    np.testing.assert_array_equal(seen[1][1].detach().numpy(), y.detach().numpy())

@@ -67,6 +67,13 @@ def binary(name: str, function: Any, twin: Any, left: Any = normal, right: Any =
     return Record(name, function, twin, [(left(*a), right(*b)) for a, b in PAIRS])
 
 
+def torch_activation(torch: Any, name: str) -> Any:
+    """The function in PyTorch that `ops.linear` calls by this name."""
+    if name == "gelu_tanh":
+        return lambda x: torch.nn.functional.gelu(x, approximate="tanh")
+    return getattr(torch.nn.functional, name)
+
+
 INDEX = np.array([[0, 2], [1, 1]])
 LABELS = np.array([0, 2, 1, 2])
 WEIGHT = np.array([0.7, 1.1, 0.4])
@@ -210,6 +217,11 @@ RECORDS = [
     Record("linear", ops.linear, lambda torch, x, w, b: torch.nn.functional.linear(x, w, b),
            [(normal(2, 3), normal(4, 3), normal(4)), (normal(3), normal(4, 3), normal(4)),
             (normal(2, 2, 3), normal(4, 3), normal(4)), (normal(0, 3), normal(4, 3), normal(4))]),
+    *[Record(f"linear_{name}", lambda x, w, b, name=name: ops.linear(x, w, b, name),
+             lambda torch, x, w, b, name=name: torch_activation(torch, name)(torch.nn.functional.linear(x, w, b)),
+             [(away(4, 3), away(5, 3), away(5)), (normal(2, 3, 3), normal(2, 3), normal(2)),
+              (normal(3), normal(2, 3), normal(2)), (normal(0, 3), normal(2, 3), normal(2))])
+      for name in ops.linalg.ACTIVATIONS],
     Record("linear_plain", ops.linear, lambda torch, x, w: torch.nn.functional.linear(x, w),
            [(normal(2, 3), normal(4, 3))]),
     Record("attention", *attend(), ATTENTION),

@@ -169,6 +169,16 @@ class Kernels(Protocol):
     def linear(self, x: Array, w: Array, b: Array | None, *, out: Array | None = None) -> Array:
         """x (…, I) · wᵀ + b, with w (O, I) and b (O,), in one pass."""
 
+    def linear_activation(self, x: Array, w: Array, b: Array | None, activation: str) -> tuple[Array, Array | None]:
+        """f(z) (…, O) of z = `linear`(x, w, b) in one pass, with f "none", "relu", "sigmoid", "tanh", "gelu",
+        "gelu_tanh" or "silu": the same bits as the two kernels give. Returns it and, for the last three, whose
+        derivative needs it, z."""
+
+    def linear_backward(self, g: Array, x: Array | None, w: Array | None, saved: Array | None, activation: str,
+                        bias: bool) -> tuple[Array | None, Array | None, Array | None]:
+        """(dx, dw, db) of `linear_activation` from g (…, O) and `saved`, its z if it gave one, else its result (None
+        for "none"): s = g·f′, dx = s·w if w is given, dw = sᵀ·x if x is, db = Σ s over rows if `bias`."""
+
     # -- attention -------------------------------------------------------------------------------------------
     def attention(self, q: Array, k: Array, v: Array, mask: Array | None, causal: bool,
                   scale: float) -> tuple[Array, Array]:

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
+from .layers import Linear
 from .module import Module
 
 
@@ -80,10 +82,40 @@ class Sequential(_Indexed):
             self.extend(modules)
 
     def forward(self, input: Any) -> Any:
-        """The input through all modules in order."""
+        """The input through all modules in order. A `Linear` and the activation after it run as one operation, with the
+        same bits as two, unless a hook watches one of them."""
+        waiting: Any = None  # a Linear that the next module may join
         for module in self._modules.values():
-            input = module(input)  # type: ignore[misc]
-        return input
+            if waiting is not None:
+                joined = _joined(module)
+                input = waiting.forward(input, joined) if joined else waiting(input)
+                waiting = None
+                if joined:
+                    continue
+            if type(module) is Linear and not _watched(module):
+                waiting = module
+            else:
+                input = module(input)  # type: ignore[misc]
+        return input if waiting is None else waiting(input)
+
+
+_ACTIVATIONS: dict[type, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh", SiLU: "silu"}
+
+
+def _joined(module: Any) -> str:
+    """What `ops.linear` calls this module's activation, if it knows it and nobody watches it; else nothing."""
+    name = _ACTIVATIONS.get(type(module), "")
+    if type(module) is GELU:
+        name = "gelu_tanh" if module.approximate == "tanh" else "gelu"
+    return "" if name and _watched(module) else name
+
+
+def _watched(module: Any) -> bool:
+    """Does a hook wait for this module's call, or has its forward been replaced?"""
+    own = vars(module)
+    return "forward" in own or any(
+        own.get(f"_{kind}_hooks") for kind in ("forward", "forward_pre", "backward", "backward_pre")
+    )
 
 
 class ModuleList(_Indexed):

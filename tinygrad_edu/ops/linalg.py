@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from ..autograd import Operation, Variable
 from ..kernels import K
 from ._common import Array, ShapeError, promoted, unbroadcast
+from .activation import Gelu, Relu, Sigmoid, Silu, Tanh
 
 
 class MatMul(Operation):
@@ -36,36 +38,48 @@ class MatMul(Operation):
 
 
 class Linear(Operation):
-    """Y = X·Wᵀ + b for X (…, I), W (O, I), b (O,);  dX = G·W, dW = Gᵀ·X, db = Σ G over rows."""
+    """Y = f(Z), Z = X·Wᵀ + b for X (…, I), W (O, I), b (O,);  S = G·f′(Z), dX = S·W, dW = Sᵀ·X, db = Σ S over rows."""
 
     @staticmethod
-    def forward(ctx: Any, x: Array, w: Array, b: Array | None) -> Array:
-        dx, dw, _ = ctx.needs_input_grad
-        ctx.save_for_backward(x if dw else None, w if dx else None)
-        return K.linear(x, w, b)
+    def forward(ctx: Any, x: Array, w: Array, b: Array | None, activation: str) -> Array:
+        dx, dw, *_ = ctx.needs_input_grad
+        ctx.activation = activation
+        if activation == "none":
+            ctx.save_for_backward(x if dw else None, w if dx else None, None, None)
+            return K.linear(x, w, b)
+        y, z = K.linear_activation(x, w, b, activation)
+        ctx.save_for_backward(x, w, b, y if z is None else z)
+        return y
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        x, w = ctx.saved_tensors
-        rows = g.reshape(-1, g.shape[-1]) if g.numel() else g.reshape(0, g.shape[-1])
+        (x, w, b, saved), (dx, dw, db, _) = ctx.saved_tensors, ctx.needs_input_grad
+        s = g if ctx.activation == "none" else _slope(ctx.activation, g, x, w, b, saved)
+        rows = s.reshape(-1, s.shape[-1]) if s.numel() else s.reshape(0, s.shape[-1])
         return (
-            None if w is None else matmul(g, w) if g.ndim > 1 else matmul(rows, w).reshape(-1),
-            None if x is None else matmul(rows.T, x.reshape(rows.shape[0], x.shape[-1])),
-            rows.sum(0) if ctx.needs_input_grad[2] else None,
+            None if not dx else matmul(s, w) if s.ndim > 1 else matmul(rows, w).reshape(-1),
+            None if not dw else matmul(rows.T, x.reshape(rows.shape[0], x.shape[-1])),
+            rows.sum(0) if db else None,
+            None,
         )
 
     @staticmethod
     def fused_backward(ctx: Any, g: Array) -> Any:
-        x, w = ctx.saved_arrays
-        count = 1
-        for n in g.shape[:-1]:
-            count *= n
-        rows = g.reshape(count, g.shape[-1])
-        return (
-            None if w is None else K.matmul(rows, w).reshape(*g.shape[:-1], w.shape[1]),
-            None if x is None else K.matmul(rows.T, x.reshape(count, x.shape[-1])),
-            K.sum(rows, (0,), False) if ctx.needs_input_grad[2] else None,
-        )
+        (x, w, _, saved), (dx, dw, db, _) = ctx.saved_arrays, ctx.needs_input_grad
+        return (*K.linear_backward(g, x if dw else None, w if dx else None, saved, ctx.activation, db), None)
+
+
+# The activations that `Linear` computes in one pass with the product; their derivatives are those operations' own.
+ACTIVATIONS = {"relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh, "gelu": Gelu, "gelu_tanh": Gelu, "silu": Silu}
+
+
+def _slope(activation: str, g: Any, x: Any, w: Any, b: Any, y: Any) -> Any:
+    """g·f′, differentiable: from y = f(z), or from z, computed again, where the derivative is written in terms of z."""
+    operation = ACTIVATIONS[activation]
+    value = linear(x, w, b) if operation in (Gelu, Silu) else y
+    known = SimpleNamespace(saved_tensors=(value,), tanh_form=activation == "gelu_tanh")
+    result = operation.backward(known, g)
+    return result[0] if isinstance(result, tuple) else result
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -101,8 +115,8 @@ def _mismatch(sa: tuple[int, ...], sb: tuple[int, ...]) -> str:
     return message
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """x·weightᵀ + bias: x (…, in), weight (out, in), bias (out,)."""
+def linear(x: Any, weight: Any, bias: Any = None, activation: str = "none") -> Any:
+    """f(x·weightᵀ + bias): x (…, in), weight (out, in), bias (out,); `activation` f is one of `ACTIVATIONS`."""
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         hint = "; did you mean weight.T?" if weight.ndim == 2 and x.ndim and x.shape[-1] == weight.shape[0] else ""
         raise ShapeError(
@@ -117,4 +131,6 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
             f"linear: input is {x.dtype}, weight {weight.dtype}: they must be one float dtype; "
             f"convert the input (x.to(weight.dtype)) or the module (model.double())"
         )
-    return Linear.apply(x, weight, bias)
+    if activation != "none" and activation not in ACTIVATIONS:
+        raise ValueError(f"linear: activation {activation!r} is unknown; choose one of {[*ACTIVATIONS]}")
+    return Linear.apply(x, weight, bias, activation)

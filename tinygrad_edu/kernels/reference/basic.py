@@ -332,6 +332,42 @@ def linear(x: Array, w: Array, b: Array | None, *, out: Array | None = None) -> 
     return into(out, y if b is None else y + b, x.dtype)
 
 
+def activated(z: Array, activation: str) -> Array:
+    if activation in ("gelu", "gelu_tanh"):
+        return gelu(z, activation == "gelu_tanh")
+    functions: dict[str, Callable[[Array], Array]] = {
+        "none": np.asarray,
+        "relu": relu,
+        "sigmoid": sigmoid,
+        "tanh": tanh,
+        "silu": silu,
+    }
+    if activation not in functions:
+        raise ValueError(f"activation is {activation!r}: it can be {', '.join([*functions, 'gelu', 'gelu_tanh'])}")
+    return np.asarray(functions[activation](z))
+
+
+def linear_activation(x: Array, w: Array, b: Array | None, activation: str) -> tuple[Array, Array | None]:
+    z = linear(x, w, b)
+    return activated(z, activation), z if activation in ("gelu", "gelu_tanh", "silu") else None
+
+
+@quiet
+def linear_backward(
+    g: Array, x: Array | None, w: Array | None, saved: Array | None, activation: str, bias: bool
+) -> tuple[Array | None, Array | None, Array | None]:
+    s = g
+    if saved is not None and activation in ("gelu", "gelu_tanh"):
+        s = gelu_backward(g, saved, activation == "gelu_tanh")
+    elif saved is not None and activation != "none":
+        slopes = {"relu": relu_backward, "sigmoid": sigmoid_backward, "tanh": tanh_backward, "silu": silu_backward}
+        s = slopes[activation](g, saved)
+    rows = s.reshape(math.prod(s.shape[:-1]), s.shape[-1])
+    dx = None if w is None else np.matmul(s, w)
+    dw = None if x is None else np.matmul(rows.T, x.reshape(len(rows), x.shape[-1]))
+    return dx, dw, np.asarray(np.sum(rows, 0), g.dtype) if bias else None
+
+
 # -- indexing ------------------------------------------------------------------------------------------------
 
 
