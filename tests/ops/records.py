@@ -217,7 +217,7 @@ RECORDS = [
     Record("linear", ops.linear, lambda torch, x, w, b: torch.nn.functional.linear(x, w, b),
            [(normal(2, 3), normal(4, 3), normal(4)), (normal(3), normal(4, 3), normal(4)),
             (normal(2, 2, 3), normal(4, 3), normal(4)), (normal(0, 3), normal(4, 3), normal(4))]),
-    *[Record(f"linear_{name}", lambda x, w, b, name=name: ops.linear(x, w, b, name),
+    *[Record(f"linear_{name}", lambda x, w, b, name=name: ops.linear_activation(x, w, b, name),
              lambda torch, x, w, b, name=name: torch_activation(torch, name)(torch.nn.functional.linear(x, w, b)),
              [(away(4, 3), away(5, 3), away(5)), (normal(2, 3, 3), normal(2, 3), normal(2)),
               (normal(3), normal(2, 3), normal(2)), (normal(0, 3), normal(2, 3), normal(2))])

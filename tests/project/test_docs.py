@@ -65,4 +65,4 @@ def test_the_program_at_the_end_runs(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = tmp_path / "program.py"
     path.write_text(program, encoding="utf-8")
     runpy.run_path(str(path))
-    assert capsys.readouterr().out.startswith("<CrossEntropy>\n<Linear>\n<Relu>\n<Linear>\n")
+    assert capsys.readouterr().out.startswith("<CrossEntropy>\n<Linear>\n<LinearActivation>\n")

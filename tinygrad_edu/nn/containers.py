@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .. import ops
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
 from .layers import Linear
 from .module import Module
@@ -88,7 +89,7 @@ class Sequential(_Indexed):
         for module in self._modules.values():
             if waiting is not None:
                 joined = _joined(module)
-                input = waiting.forward(input, joined) if joined else waiting(input)
+                input = _linear_activation(waiting, input, joined) if joined else waiting(input)
                 waiting = None
                 if joined:
                     continue
@@ -99,11 +100,19 @@ class Sequential(_Indexed):
         return input if waiting is None else waiting(input)
 
 
+def _linear_activation(layer: Linear, input: Any, activation: str) -> Any:
+    """A layer and the activation after it."""
+    try:
+        return ops.linear_activation(input, layer.weight, layer.bias, activation)
+    except ops.ShapeError as error:
+        raise ops.ShapeError(f"{layer!r}: {error}") from None
+
+
 _ACTIVATIONS: dict[type, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh", SiLU: "silu"}
 
 
 def _joined(module: Any) -> str:
-    """What `ops.linear` calls this module's activation, if it knows it and nobody watches it; else nothing."""
+    """The name that `ops.linear_activation` has for this module; empty if it has none or the module is watched."""
     name = _ACTIVATIONS.get(type(module), "")
     if type(module) is GELU:
         name = "gelu_tanh" if module.approximate == "tanh" else "gelu"

@@ -47,10 +47,10 @@ class Linear(Module):
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, input: Any, activation: str = "none") -> Any:
-        """(…, in_features) → (…, out_features), in one operation with the activation that `Sequential` found behind."""
+    def forward(self, input: Any) -> Any:
+        """(…, in_features) → (…, out_features)."""
         try:
-            return ops.linear(input, self.weight, self.bias, activation)
+            return ops.linear(input, self.weight, self.bias)
         except ops.ShapeError as error:
             raise ops.ShapeError(f"{self!r}: {error}") from None
 

@@ -35,7 +35,7 @@ from .elementwise import (
     sub,
     where,
 )
-from .linalg import linear, matmul
+from .linalg import linear, linear_activation, matmul
 from .lookup import take
 from .loss import check_reduction, check_same_shape, cross_entropy, mse_loss
 from .normalization import batch_norm, channel_affine, layer_norm, rms_norm
@@ -112,6 +112,7 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "linear",
+    "linear_activation",
     "log",
     "log1p",
     "log_softmax",

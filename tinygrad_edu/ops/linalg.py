@@ -38,30 +38,52 @@ class MatMul(Operation):
 
 
 class Linear(Operation):
-    """Y = f(Z), Z = X·Wᵀ + b for X (…, I), W (O, I), b (O,);  S = G·f′(Z), dX = S·W, dW = Sᵀ·X, db = Σ S over rows."""
+    """Y = X·Wᵀ + b for X (…, I), W (O, I), b (O,);  dX = G·W, dW = Gᵀ·X, db = Σ G over rows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, w: Array, b: Array | None) -> Array:
+        dx, dw, _ = ctx.needs_input_grad
+        ctx.save_for_backward(x if dw else None, w if dx else None)
+        return K.linear(x, w, b)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        x, w = ctx.saved_tensors
+        rows = g.reshape(-1, g.shape[-1]) if g.numel() else g.reshape(0, g.shape[-1])
+        return (
+            None if w is None else matmul(g, w) if g.ndim > 1 else matmul(rows, w).reshape(-1),
+            None if x is None else matmul(rows.T, x.reshape(rows.shape[0], x.shape[-1])),
+            rows.sum(0) if ctx.needs_input_grad[2] else None,
+        )
+
+    @staticmethod
+    def fused_backward(ctx: Any, g: Array) -> Any:
+        x, w = ctx.saved_arrays
+        return K.linear_backward(g, x, w, None, "none", ctx.needs_input_grad[2])
+
+
+class LinearActivation(Operation):
+    """Y = f(X·Wᵀ + b), in one pass over Y;  the derivative is f's, then that of `Linear`, again in one kernel."""
 
     @staticmethod
     def forward(ctx: Any, x: Array, w: Array, b: Array | None, activation: str) -> Array:
-        dx, dw, *_ = ctx.needs_input_grad
-        ctx.activation = activation
-        if activation == "none":
-            ctx.save_for_backward(x if dw else None, w if dx else None, None, None)
-            return K.linear(x, w, b)
         y, z = K.linear_activation(x, w, b, activation)
         ctx.save_for_backward(x, w, b, y if z is None else z)
+        ctx.activation = activation
         return y
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        (x, w, b, saved), (dx, dw, db, _) = ctx.saved_tensors, ctx.needs_input_grad
-        s = g if ctx.activation == "none" else _slope(ctx.activation, g, x, w, b, saved)
-        rows = s.reshape(-1, s.shape[-1]) if s.numel() else s.reshape(0, s.shape[-1])
-        return (
-            None if not dx else matmul(s, w) if s.ndim > 1 else matmul(rows, w).reshape(-1),
-            None if not dw else matmul(rows.T, x.reshape(rows.shape[0], x.shape[-1])),
-            rows.sum(0) if db else None,
-            None,
+        x, w, b, y = ctx.saved_tensors
+        operation = ACTIVATIONS[ctx.activation]
+        z = linear(x, w, b)  # again, as a function of x, w and b: what was saved of it is mere numbers
+        known = SimpleNamespace(
+            saved_tensors=(z if operation in (Gelu, Silu) else y,), tanh_form="tanh" in ctx.activation
         )
+        slope = operation.backward(known, g)
+        dx, dw, db, _ = ctx.needs_input_grad
+        layer = SimpleNamespace(saved_tensors=(x if dw else None, w if dx else None), needs_input_grad=(dx, dw, db))
+        return (*Linear.backward(layer, slope[0] if isinstance(slope, tuple) else slope), None)
 
     @staticmethod
     def fused_backward(ctx: Any, g: Array) -> Any:
@@ -69,17 +91,7 @@ class Linear(Operation):
         return (*K.linear_backward(g, x if dw else None, w if dx else None, saved, ctx.activation, db), None)
 
 
-# The activations that `Linear` computes in one pass with the product; their derivatives are those operations' own.
 ACTIVATIONS = {"relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh, "gelu": Gelu, "gelu_tanh": Gelu, "silu": Silu}
-
-
-def _slope(activation: str, g: Any, x: Any, w: Any, b: Any, y: Any) -> Any:
-    """g·f′, differentiable: from y = f(z), or from z, computed again, where the derivative is written in terms of z."""
-    operation = ACTIVATIONS[activation]
-    value = linear(x, w, b) if operation in (Gelu, Silu) else y
-    known = SimpleNamespace(saved_tensors=(value,), tanh_form=activation == "gelu_tanh")
-    result = operation.backward(known, g)
-    return result[0] if isinstance(result, tuple) else result
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -115,8 +127,21 @@ def _mismatch(sa: tuple[int, ...], sb: tuple[int, ...]) -> str:
     return message
 
 
-def linear(x: Any, weight: Any, bias: Any = None, activation: str = "none") -> Any:
-    """f(x·weightᵀ + bias): x (…, in), weight (out, in), bias (out,); `activation` f is one of `ACTIVATIONS`."""
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """x·weightᵀ + bias: x (…, in), weight (out, in), bias (out,)."""
+    _check_linear(x, weight, bias)
+    return Linear.apply(x, weight, bias)
+
+
+def linear_activation(x: Any, weight: Any, bias: Any, activation: str) -> Any:
+    """f(x·weightᵀ + bias), the same bits as in two steps; f "relu", "sigmoid", "tanh", "gelu", "gelu_tanh" or "silu"."""
+    _check_linear(x, weight, bias)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"linear_activation: {activation!r} is unknown; choose one of {[*ACTIVATIONS]}")
+    return LinearActivation.apply(x, weight, bias, activation)
+
+
+def _check_linear(x: Any, weight: Any, bias: Any) -> None:
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         hint = "; did you mean weight.T?" if weight.ndim == 2 and x.ndim and x.shape[-1] == weight.shape[0] else ""
         raise ShapeError(
@@ -131,6 +156,3 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str = "none") -> A
             f"linear: input is {x.dtype}, weight {weight.dtype}: they must be one float dtype; "
             f"convert the input (x.to(weight.dtype)) or the module (model.double())"
         )
-    if activation != "none" and activation not in ACTIVATIONS:
-        raise ValueError(f"linear: activation {activation!r} is unknown; choose one of {[*ACTIVATIONS]}")
-    return Linear.apply(x, weight, bias, activation)
