@@ -134,7 +134,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def linear_activation(x: Any, weight: Any, bias: Any, activation: str) -> Any:
-    """f(x·weightᵀ + bias), the same bits as in two steps; f "relu", "sigmoid", "tanh", "gelu", "gelu_tanh" or "silu"."""
+    """f(x·weightᵀ + bias) in one step; f is "relu", "sigmoid", "tanh", "gelu", "gelu_tanh" or "silu"."""
     _check_linear(x, weight, bias)
     if activation not in ACTIVATIONS:
         raise ValueError(f"linear_activation: {activation!r} is unknown; choose one of {[*ACTIVATIONS]}")
