@@ -333,6 +333,7 @@ def linear(x: Array, w: Array, b: Array | None, *, out: Array | None = None) -> 
 
 
 def activated(z: Array, activation: str) -> Array:
+    """f(z) of `linear_activation`."""
     if activation in ("gelu", "gelu_tanh"):
         return gelu(z, activation == "gelu_tanh")
     functions: dict[str, Callable[[Array], Array]] = {
