@@ -386,3 +386,17 @@ def test_truncated_normal_dirac_and_sparse_initialisation() -> None:
     for call in (lambda: nn.init.dirac_(tg.ones(3, 3)), lambda: nn.init.sparse_(tg.ones(3), 0.1)):
         with pytest.raises(ValueError, match="shape"):
             call()
+
+
+def test_vectors_of_length_zero_have_a_gradient() -> None:
+    torch = pytest.importorskip("torch")
+    x = np.array([[0.0, 0, 0], [3, 4, 0]])
+    for name, inputs in (("normalize", [x]), ("cosine_similarity", [x, x[::-1].copy()]), ("pairwise_distance", [x, x])):
+        ours, theirs = [tg.tensor(v, requires_grad=True) for v in inputs], [torch.tensor(v) for v in inputs]
+        for leaf in theirs:
+            leaf.requires_grad_()
+        options = {"eps": 0.0} if name == "pairwise_distance" else {}
+        getattr(nn.functional, name)(*ours, **options).sum().backward()
+        getattr(torch.nn.functional, name)(*theirs, **options).sum().backward()
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-12, atol=1e-14)

@@ -138,14 +138,15 @@ def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
 
 
 def norm(x: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
-    """p-norm over `dim`: (Σ|x|ᵖ)^{1/p}, or the largest |x| for p = inf."""
+    """p-norm over `dim`: (Σ|x|ᵖ)^{1/p}, or the largest |x| for p = inf. Its gradient at 0 is 0."""
     x = floating(x)
     if p == math.inf:
         return amax(x.abs(), dim, keepdim)
     if p == 1:
         return sum(x.abs(), dim, keepdim)
-    if p == 2:
-        return sqrt(sum(x * x, dim, keepdim))
     if not p > 0:
         raise ShapeError(f"norm: p is {p}; it must be positive")
-    return sum(x.abs() ** p, dim, keepdim) ** (1 / p)
+    total = sum(x * x if p == 2 else x.abs() ** p, dim, keepdim)
+    zero = total == 0  # the root has no derivative there; 0, the middle of its subgradients, stands in
+    safe = where(zero, 1.0, total)
+    return where(zero, 0.0, sqrt(safe) if p == 2 else safe ** (1 / p))
