@@ -88,7 +88,9 @@ def table(found: dict[int, dict[str, float]]) -> str:
         for n in (4, 8, 16):
             if n > largest:
                 step = one / n + found[largest]["bytes"] * 2 * (n - 1) / n / bandwidth
-                lines.append(f"| {n} | {1e3 * step:.0f} | {one / step:.2f} | {found[largest]['bytes'] / 1e6:.1f} | | model |")
+                lines.append(
+                    f"| {n} | {1e3 * step:.0f} | {one / step:.2f} | {found[largest]['bytes'] / 1e6:.1f} | | model |"
+                )
         lines.append(f"\nAll-reduce of the gradients alone: {1e3 * found[largest]['sum']:.1f} ms, {bandwidth / 1e9:.1f} GB/s "
                      f"per process through shared memory. The model takes as many cores as processes and this bandwidth for all; "
                      f"it overlaps nothing.")  # fmt: skip

@@ -59,6 +59,18 @@ def test_quoted_code_is_in_the_sources() -> None:
     assert kernel.strip() in (ROOT / "csrc/cpu/per_isa/gemm.cpp").read_text(encoding="utf-8")
 
 
+def test_the_program_of_the_training_page_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    path = tmp_path / "program.py"
+    path.write_text("\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)), encoding="utf-8")
+    names = runpy.run_path(str(path))
+    said = capsys.readouterr().out
+    assert "→ EarlyStopping.on_epoch_end" in said
+    assert names["halving"].epochs_used < names["search"].epochs_used / 2
+    assert names["split"].test.readings == ["Trainer.evaluate"]
+    assert "over 5 seeds" in said
+
+
 def test_the_program_at_the_end_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs" / "one-step.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(import tinygrad_edu.*?)```", text, re.DOTALL)
