@@ -3,12 +3,13 @@
     python -m bench.scaling [--processes 1,2] [--markdown FILE]
 
 Measures one update of a network of linear layers, the same whole batch dealt out to 1, 2, … processes (strong
-scaling), started through mpiexec with one thread each. The model for more: t(n) = compute / n + (bytes / bandwidth) · 2 (n − 1) / n,
-the volume of a ring all-reduce, with compute and bandwidth as measured here.
+scaling), started through mpiexec with one thread each. The model for more: t(n) = t(1)/n + bytes/bandwidth · 2(n − 1)/n,
+the volume of a ring all-reduce, with time and bandwidth as measured here.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -34,7 +35,7 @@ def worker() -> None:
     parallel = T.DataParallel(T.MPI())
     tg.manual_seed(0)
     parts: list[nn.Module] = []
-    for i, o in zip(LAYERS[:-1], LAYERS[1:], strict=True):
+    for i, o in itertools.pairwise(LAYERS):
         parts += [nn.Linear(i, o), nn.ReLU()]
     model = nn.Sequential(*parts[:-1])
     times: list[float] = []
@@ -80,8 +81,9 @@ def table(found: dict[int, dict[str, float]]) -> str:
     lines = ["| processes | ms per update | speed-up | MB sent per update and process | waiting, ms | |",
              "|---:|---:|---:|---:|---:|---|"]  # fmt: skip
     for n, row in found.items():
-        lines.append(f"| {n} | {1e3 * row['step']:.0f} | {one / row['step']:.2f} | {row['bytes'] / 1e6 * (n > 1):.1f} | "
-                     f"{1e3 * row['waited'] * (n > 1):.1f} | measured |")  # fmt: skip
+        sent, waited = (row["bytes"] / 1e6, 1e3 * row["waited"]) if n > 1 else (0.0, 0.0)
+        step = row["step"]
+        lines.append(f"| {n} | {1e3 * step:.0f} | {one / step:.2f} | {sent:.1f} | {waited:.1f} | measured |")
     if largest > 1:
         n = largest
         bandwidth = found[n]["bytes"] * 2 * (n - 1) / n / found[n]["sum"]
@@ -91,9 +93,11 @@ def table(found: dict[int, dict[str, float]]) -> str:
                 lines.append(
                     f"| {n} | {1e3 * step:.0f} | {one / step:.2f} | {found[largest]['bytes'] / 1e6:.1f} | | model |"
                 )
-        lines.append(f"\nAll-reduce of the gradients alone: {1e3 * found[largest]['sum']:.1f} ms, {bandwidth / 1e9:.1f} GB/s "
-                     f"per process through shared memory. The model takes as many cores as processes and this bandwidth for all; "
-                     f"it overlaps nothing.")  # fmt: skip
+        alone = 1e3 * found[largest]["sum"]
+        lines.append(
+            f"\nAll-reduce of the gradients alone: {alone:.1f} ms, {bandwidth / 1e9:.1f} GB/s per process through shared "
+            f"memory. The model gives every process a core and this bandwidth, and overlaps nothing."
+        )
     return "\n".join(lines)
 
 
