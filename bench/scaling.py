@@ -3,8 +3,8 @@
     python -m bench.scaling [--processes 1,2] [--markdown FILE]
 
 Measures one update of a network of linear layers, the same whole batch dealt out to 1, 2, … processes (strong
-scaling), started through mpiexec with one thread each. The model for more: t(n) = t(1)/n + bytes/bandwidth · 2(n − 1)/n,
-the volume of a ring all-reduce, with time and bandwidth as measured here.
+scaling), started through mpiexec with one thread each. The model for more: t(n) = t(1)/n +
+bytes/bandwidth · 2(n − 1)/n, the volume of a ring all-reduce, with time and bandwidth as measured here.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def table(found: dict[int, dict[str, float]]) -> str:
                 )
         alone = 1e3 * found[largest]["sum"]
         lines.append(
-            f"\nAll-reduce of the gradients alone: {alone:.1f} ms, {bandwidth / 1e9:.1f} GB/s per process through shared "
-            f"memory. The model gives every process a core and this bandwidth, and overlaps nothing."
+            f"\nAll-reduce of the gradients alone: {alone:.1f} ms, {bandwidth / 1e9:.1f} GB/s per process through "
+            f"shared memory. The model gives every process a core and this bandwidth, and overlaps nothing."
         )
     return "\n".join(lines)
 
