@@ -33,6 +33,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .errors import TinygradError
 from .kernels import get_num_threads, set_num_threads
 from .ops import (
     abs,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import ops
+from .errors import KindError
 from .kernels import K
 from .random import Generator, default_generator
 from .tensor import Tensor, check_device, check_dtype, float32, int64, to_array
@@ -45,7 +46,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
 def from_numpy(array: Any) -> Any:
     """A tensor that shares the memory of a NumPy array."""
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: expected an array, got {type(array).__name__}; use tensor(…) for other data")
+        raise KindError(f"from_numpy: expected an array, got {type(array).__name__}; use tensor(…) for other data")
     check_dtype(array.dtype)
     return Tensor._wrap(array[...])
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import InputError
 from .kernels import K
 
 INIT, SHUFFLE, DROPOUT = 0, 1, 2
@@ -31,7 +32,7 @@ class Generator:
     def manual_seed(self, seed: int) -> Generator:
         """Start anew from `seed`."""
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-            raise ValueError(f"manual_seed: the seed is {seed!r}; it must be an integer in [0, 2**64)")
+            raise InputError(f"manual_seed: the seed is {seed!r}; it must be an integer in [0, 2**64)")
         self.seed = int(seed)
         self.used = dict.fromkeys(_STREAMS, 0)  # blocks of four words taken from each stream
         return self
@@ -54,7 +55,7 @@ class Generator:
         """Go back to a state from `get_state`."""
         missing = {"seed", *_STREAMS} - set(state)
         if missing:
-            raise ValueError(f"set_state: the state lacks {sorted(missing)}")
+            raise InputError(f"set_state: the state lacks {sorted(missing)}")
         self.manual_seed(state["seed"])
         self.used = {name: int(state[name]) for name in _STREAMS}
 
@@ -79,7 +80,7 @@ class Generator:
     def integers(self, low: int, high: int, shape: tuple[int, ...], stream: str = "init") -> Array:
         """int64 numbers in [low, high), unbiased to 2⁻⁶⁴·(high − low)."""
         if not low < high:
-            raise ValueError(f"randint: low {low} must be below high {high}")
+            raise InputError(f"randint: low {low} must be below high {high}")
         n = math.prod(shape)
         words = K.philox(2 * n, self.seed, _STREAMS[stream], self.reserve(stream, 2 * n)).astype(np.uint64)
         wide = (words[0::2] << np.uint64(32)) | words[1::2]

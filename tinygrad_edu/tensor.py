@@ -12,6 +12,7 @@ import numpy as np
 
 from . import ops
 from .autograd import Variable, backward, inplace, is_grad_enabled, refresh
+from .errors import InputError, KindError, StateError
 from .kernels import K
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -85,9 +86,9 @@ class Tensor(Variable):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if value and self._array.dtype.kind != "f":
-            raise RuntimeError(f"requires_grad: only floats have gradients, this tensor is {self.dtype}; use x.float()")
+            raise StateError(f"requires_grad: only floats have gradients, this tensor is {self.dtype}; use x.float()")
         if self._node is not None and not value:
-            raise RuntimeError("requires_grad: it can be switched off on leaves only; use y = x.detach()")
+            raise StateError("requires_grad: it can be switched off on leaves only; use y = x.detach()")
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
@@ -103,7 +104,7 @@ class Tensor(Variable):
     @grad.setter
     def grad(self, value: Any) -> None:
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
-            raise TypeError(f"grad: it must be None or a tensor of shape {self.shape}")
+            raise KindError(f"grad: it must be None or a tensor of shape {self.shape}")
         self._grad = value
 
     @property
@@ -139,7 +140,7 @@ class Tensor(Variable):
     def register_hook(self, hook: Any) -> Any:
         """Call `hook(grad)` when this tensor's gradient is computed; what it returns (if anything) replaces it."""
         if not self.requires_grad:
-            raise RuntimeError("register_hook: the tensor does not require grad, so no gradient will come")
+            raise StateError("register_hook: the tensor does not require grad, so no gradient will come")
         if self._node is None:
             self._hooks = {} if self._hooks is None else self._hooks
             return HookHandle(self._hooks, hook)
@@ -152,7 +153,7 @@ class Tensor(Variable):
         import weakref
 
         if not self.requires_grad:
-            raise RuntimeError("retain_grad: the tensor does not require grad")
+            raise StateError("retain_grad: the tensor does not require grad")
         if self._node is not None:
             self._node.retained = self._node.retained or {}
             self._node.retained[self._index] = weakref.ref(self)
@@ -175,7 +176,7 @@ class Tensor(Variable):
         if result.shape != self.shape:
             raise ops.ShapeError(f"{operation}: the result has shape {result.shape}, the tensor {self.shape}")
         if ops.result_type(result) != self.dtype and ops.result_type(self, result).kind != self.dtype.kind:
-            raise TypeError(f"{operation}: a result of {result.dtype} cannot be put into a tensor of {self.dtype}")
+            raise KindError(f"{operation}: a result of {result.dtype} cannot be put into a tensor of {self.dtype}")
         ops.check_writeable(operation, self._array)
         if result.dtype != self.dtype:
             result = ops.cast(result, self.dtype)
@@ -189,12 +190,12 @@ class Tensor(Variable):
     def numpy(self) -> Any:
         """The array itself, sharing memory."""
         if self.requires_grad:
-            raise RuntimeError("numpy: the tensor requires grad; use x.detach().numpy()")
+            raise StateError("numpy: the tensor requires grad; use x.detach().numpy()")
         return self._array
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         if self.requires_grad:
-            raise RuntimeError("numpy.asarray: the tensor requires grad; use x.detach()")
+            raise StateError("numpy.asarray: the tensor requires grad; use x.detach()")
         return np.array(self._array, dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any: return self.detach()._array.__dlpack__(**options)
@@ -213,17 +214,17 @@ class Tensor(Variable):
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
-            raise RuntimeError(f"a tensor of shape {self.shape} is neither true nor false; use .any() or .all()")
+            raise StateError(f"a tensor of shape {self.shape} is neither true nor false; use .any() or .all()")
         return bool(self._array.item())
 
     def __len__(self) -> int:
         if not self.ndim:
-            raise TypeError("a 0-d tensor has no length")
+            raise KindError("a 0-d tensor has no length")
         return self.shape[0]
 
     def __iter__(self) -> Any:
         if not self.ndim:
-            raise TypeError("a 0-d tensor cannot be iterated; use x.item()")
+            raise KindError("a 0-d tensor cannot be iterated; use x.item()")
         return iter(ops.unbind(self))
 
     def __contains__(self, value: Any) -> bool: return bool((self == value).any())
@@ -244,7 +245,7 @@ class Tensor(Variable):
 
     def __deepcopy__(self, memo: Any) -> Any:
         if self._node is not None:
-            raise RuntimeError("deepcopy: only leaves can be copied deeply; use x.detach().clone()")
+            raise StateError("deepcopy: only leaves can be copied deeply; use x.detach().clone()")
         twin = type(self)._wrap(self._array.copy())
         memo[id(self)] = twin
         twin._requires_grad = self._requires_grad
@@ -253,7 +254,7 @@ class Tensor(Variable):
 
     def __reduce__(self) -> Any:
         if self._node is not None:
-            raise RuntimeError("pickle: only leaves can be pickled; use x.detach()")
+            raise StateError("pickle: only leaves can be pickled; use x.detach()")
         return _rebuild, (type(self), self._array, self._requires_grad)
 
     # -- dtype and device ------------------------------------------------------------------------------------
@@ -453,7 +454,7 @@ class Tensor(Variable):
     def copy_(self, other: Any) -> Any:
         """Overwrite self with `other`, broadcast and converted."""
         if not isinstance(other, Variable):
-            raise TypeError(f"copy_: expected a tensor, got {type(other).__name__}; use fill_ or tg.tensor(…)")
+            raise KindError(f"copy_: expected a tensor, got {type(other).__name__}; use fill_ or tg.tensor(…)")
         ops.setitem(self, ..., other, "copy_")
         return self
 
@@ -493,7 +494,7 @@ def _rebuild(cls: Any, array: Any, requires_grad: bool) -> Any:
 def check_device(device: Any) -> None:
     """RuntimeError unless `device` is None or the CPU."""
     if device is not None and str(device).split(":")[0] != "cpu":
-        raise RuntimeError(f'device "{device}" is not available: this version computes on the CPU, device="cpu"')
+        raise StateError(f'device "{device}" is not available: this version computes on the CPU, device="cpu"')
 
 
 def check_dtype(dtype: Any) -> Any:
@@ -505,7 +506,7 @@ def check_dtype(dtype: Any) -> Any:
     except TypeError:
         found = None
     if found not in SUPPORTED:
-        raise TypeError(f"dtype {dtype!r} is not supported: choose one of {', '.join(str(t) for t in SUPPORTED)}")
+        raise KindError(f"dtype {dtype!r} is not supported: choose one of {', '.join(str(t) for t in SUPPORTED)}")
     return found
 
 
@@ -519,9 +520,9 @@ def to_array(data: Any, dtype: Any = None) -> Any:
     try:
         array = np.array(_plain(data))
     except ValueError as error:
-        raise ValueError(f"tensor: the nested lists are ragged or hold something else than numbers ({error})") from None
+        raise InputError(f"tensor: the nested lists are ragged or hold something else than numbers ({error})") from None
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"tensor: cannot make numbers of {type(data).__name__} ({array.dtype})")
+        raise KindError(f"tensor: cannot make numbers of {type(data).__name__} ({array.dtype})")
     if wanted is None and array.dtype.kind == "f":
         wanted = float32 if not _has_arrays(data) else array.dtype
     return array.astype(wanted or array.dtype)

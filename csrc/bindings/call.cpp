@@ -111,6 +111,20 @@ void bind(Call& call, PyObject* const* arguments, std::size_t given, PyObject* k
                                  PyUnicode_AsUTF8(kernel.names[i]) + " is missing");
 }
 
+/** Make a ValueError, TypeError or IndexError that is set into our own kind of it, which is a TinygradError too. */
+void own_kind_of_error() {
+    PyObject *type = nullptr, *value = nullptr, *trace = nullptr;
+    PyErr_Fetch(&type, &value, &trace);
+    py::object own;
+    try {
+        own = py::module_::import("tinygrad_edu.errors").attr("KINDS").attr("get")(py::handle(type), py::handle(type));
+    } catch (py::error_already_set&) {
+        own = py::reinterpret_borrow<py::object>(type);  // it stays what it was
+    }
+    Py_DECREF(type);
+    PyErr_Restore(own.release().ptr(), value, trace);
+}
+
 PyObject* enter(PyObject* self, PyObject* const* arguments, Py_ssize_t given, PyObject* keywords) {
     auto* kernel = static_cast<Kernel*>(PyCapsule_GetPointer(self, capsule_name));
     if (!kernel) return nullptr;
@@ -135,6 +149,7 @@ PyObject* enter(PyObject* self, PyObject* const* arguments, Py_ssize_t given, Py
         error.restore();
     } catch (const py::builtin_exception& error) {
         error.set_error();
+        own_kind_of_error();
     } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
     } catch (const std::exception& error) {

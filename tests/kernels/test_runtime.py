@@ -210,7 +210,7 @@ def test_unknown_isa_names_the_choices():
         timeout=60,
         check=False,
     )
-    assert "ValueError: TGE_ISA" in result.stderr
+    assert "InputError: TGE_ISA" in result.stderr
 
 
 def test_memory_is_reused_and_counted():

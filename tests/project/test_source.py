@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import tinygrad_edu
+from tinygrad_edu.errors import KINDS
 from tinygrad_edu.kernels.protocol import Kernels
 
 PACKAGE = Path(__file__).resolve().parents[2] / "tinygrad_edu"
@@ -167,3 +168,13 @@ def test_sizes_are_told(root: Path) -> None:
     files, lines, code = (int(n) for n in rows["tinygrad_edu/autograd"])
     assert files == len([p for p in FILES if p.parent.name == "autograd"])
     assert 0 < code < lines
+
+
+def test_the_engine_raises_errors_of_its_own_family() -> None:
+    """Elsewhere too, it is what a new error should be: `from ..errors import InputError, KindError, …`."""
+    files = [*(PACKAGE / "autograd").glob("*.py"), PACKAGE / "ops/_common.py", PACKAGE / "ops/shape.py"]
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+                assert node.exc.func.id not in {kind.__name__ for kind in KINDS}, (file.name, node.lineno)
+    assert all(issubclass(own, kind) and issubclass(own, tinygrad_edu.TinygradError) for kind, own in KINDS.items())

@@ -195,8 +195,9 @@ def test_copies_and_pickles_are_leaves_of_their_own() -> None:
     ],
 )  # fmt: skip
 def test_errors_say_what_and_how_to_mend_it(call: Any, error: Any, message: str) -> None:
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         call()
+    assert isinstance(caught.value, tg.TinygradError)
 
 
 def test_golden_random_numbers() -> None:

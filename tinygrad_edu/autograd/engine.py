@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..errors import InputError, StateError
 from .function import refresh
 from .grad_mode import set_grad_enabled
 from .variable import Node, Variable
@@ -59,7 +60,7 @@ def grad(
     for i, x in enumerate(wanted):
         refresh(x)
         if not x._requires_grad:
-            raise RuntimeError(f"grad: input {i} does not require grad; call requires_grad_() on it before using it")
+            raise StateError(f"grad: input {i} does not require grad; call requires_grad_() on it before using it")
     targets = {_key(x): x for x in wanted}
     found = _run(roots, seeds, bool(create_graph if retain_graph is None else retain_graph), create_graph, targets)
     result = []
@@ -70,7 +71,7 @@ def grad(
         elif allow_unused:
             result.append(None)
         else:
-            raise RuntimeError(
+            raise StateError(
                 f"grad: the outputs do not depend on input {i} of shape {tuple(x._array.shape)}; "
                 f"pass allow_unused=True to get None for it"
             )
@@ -89,19 +90,19 @@ def _key(x: Variable) -> Any:
 def _seed(root: Variable, gradient: Variable | None) -> Any:
     refresh(root)
     if not root._requires_grad:
-        raise RuntimeError(
+        raise StateError(
             "backward: the tensor does not require grad and has no graph; was it computed under no_grad(), "
             "or did no input have requires_grad=True?"
         )
     if gradient is None:
         if root._array.size != 1:
-            raise RuntimeError(
+            raise StateError(
                 f"backward: a gradient can be left out for one number only, this tensor has shape "
                 f"{tuple(root._array.shape)}; reduce it first (.sum() or .mean()), or pass gradient="
             )
         return Variable.wrap(Arithmetic.ones(root._array.shape, root._array.dtype))
     if gradient._array.shape != root._array.shape:
-        raise RuntimeError(
+        raise StateError(
             f"backward: the gradient has shape {tuple(gradient._array.shape)}, the tensor {tuple(root._array.shape)}: "
             f"they must be equal"
         )
@@ -173,7 +174,7 @@ def _run(
 ) -> dict[Any, tuple[Any, Any, bool]]:
     """Send gradients through the graph; return what arrived at the leaves (or at the targets): value, freshness."""
     if len(roots) != len(seeds):
-        raise ValueError(f"backward: {len(roots)} tensors but {len(seeds)} gradients")
+        raise InputError(f"backward: {len(roots)} tensors but {len(seeds)} gradients")
     buffers = _Buffers(create_graph)
     captured: dict[Any, tuple[Any, Any, bool]] = {}
     for root, seed in zip(roots, seeds, strict=True):
@@ -230,7 +231,7 @@ def _hooked(hooks: Any, gradient: Any, fresh: bool, create_graph: bool) -> tuple
         fresh = False  # the hook may have kept it
         if replacement is not None:
             if replacement._array.shape != tensor._array.shape:
-                raise RuntimeError(
+                raise StateError(
                     f"hook: it returned a gradient of shape {tuple(replacement._array.shape)} for one of "
                     f"{tuple(tensor._array.shape)}: the shape must not change"
                 )
@@ -250,7 +251,7 @@ def _propagate(node: Node, grads: list[Any], fresh: list[bool], buffers: _Buffer
     if not isinstance(results, tuple):
         results = (results,)
     if len(results) != len(node.edges):
-        raise RuntimeError(
+        raise StateError(
             f"{node.name}.backward returned {len(results)} gradients for {len(node.edges)} arguments of forward; "
             f"return one for each, None for constants"
         )
@@ -260,7 +261,7 @@ def _propagate(node: Node, grads: list[Any], fresh: list[bool], buffers: _Buffer
         shape = edge[0].outputs[edge[1]][0] if isinstance(edge[0], Node) else edge[0]._array.shape
         value = gradient._array if isinstance(gradient, Variable) else gradient
         if value.shape != shape:
-            raise RuntimeError(
+            raise StateError(
                 f"{node.name}.backward: the gradient of argument {i} has shape {tuple(value.shape)}, "
                 f"the argument {tuple(shape)}; sum over the axes that were broadcast"
             )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import KindError, StateError
 from .grad_mode import enable_grad, is_grad_enabled, no_grad
 from .variable import Node, Saved, Variable, View
 
@@ -91,7 +92,7 @@ def _output(cls: Any, node: Node, args: tuple[Any, ...], value: Any) -> Any:
     """The tensor around one result of forward: sharing the version counter of its input if it is a view of it."""
     if cls.takes_tensors:
         if not isinstance(value, Variable):
-            raise TypeError(f"{cls.__name__}.forward returned {type(value).__name__}: it must return tensors")
+            raise KindError(f"{cls.__name__}.forward returned {type(value).__name__}: it must return tensors")
         base = value if value._view is None else value._view.base
         if value._view is None and not any(a is value for a in args):
             return Variable.wrap(value._array[...])
@@ -145,7 +146,7 @@ def refresh(x: Variable) -> None:
     if view is None or not view.stale():
         return
     if view.refusal:
-        raise RuntimeError(
+        raise StateError(
             f"a view of shape {tuple(x._array.shape)} is used after a recorded operation has changed its base in "
             f"place, and cannot follow: {view.refusal}; make the view again after the change, or change a copy"
         )

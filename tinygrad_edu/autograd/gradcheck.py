@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..errors import StateError
 from .engine import Arithmetic, grad
 from .variable import Variable
 
 
-class GradcheckError(RuntimeError):
+class GradcheckError(StateError):
     """A derivative does not agree with the differences; the message names the worst entry."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import StateError
 from .function import Operation, follow, refresh, set_history
 from .grad_mode import is_grad_enabled
 from .variable import Variable
@@ -48,19 +49,19 @@ def check_change(operation: str, x: Variable) -> None:
     """RuntimeError if x may not be changed by a recorded operation."""
     view = x._view
     if x._requires_grad and x._node is None:
-        raise RuntimeError(
+        raise StateError(
             f"{operation}: a leaf that requires grad cannot be changed in place while operations are recorded; "
             f"do it under no_grad(), or compute a new tensor"
         )
     if view is None:
         return
     if view.base._requires_grad and view.base._node is None:
-        raise RuntimeError(
+        raise StateError(
             f"{operation}: this is a view of a leaf that requires grad, which cannot be changed in place while "
             f"operations are recorded; do it under no_grad(), or change a copy: x.clone()"
         )
     if view.refusal:
-        raise RuntimeError(
+        raise StateError(
             f"{operation}: a view of shape {tuple(x._array.shape)} cannot be changed by a recorded operation: "
             f"{view.refusal}; change the tensor it is a view of (x[i] = …), or compute a new tensor"
         )

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import StateError
+
 _sequence = itertools.count()
 
 
@@ -175,7 +177,7 @@ class Node:
 
     def _checked(self) -> list[Saved]:
         if self.saved is None:
-            raise RuntimeError(
+            raise StateError(
                 f"{self.name}: the values saved for the backward pass were freed by an earlier backward(); "
                 f"call the first one with retain_graph=True, or run the forward pass again"
             )
@@ -183,7 +185,7 @@ class Node:
             if saved.version is not None and saved.version.changes != saved.changes:
                 shape = tuple(saved.array().shape)
                 what = "its output" if saved.index >= 0 and saved.node is None else f"saved value {position}"
-                raise RuntimeError(
+                raise StateError(
                     f"{self.name}: {what} of shape {shape} was changed in place after the forward pass "
                     f"(version {saved.version.changes}, expected {saved.changes}); "
                     f"change a copy instead: x = x.clone(), or y = x + … in place of x += …"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError, RangeError
 from ..tensor import Tensor, check_dtype
 
 
@@ -29,13 +30,13 @@ class TensorDataset(Dataset):
 
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
-            raise ValueError("TensorDataset() got no tensors; give it at least one, e.g. TensorDataset(X, y)")
+            raise InputError("TensorDataset() got no tensors; give it at least one, e.g. TensorDataset(X, y)")
         self.tensors: tuple[Tensor, ...] = tuple([as_tensor(t) for t in tensors])
         shapes = [tuple(t.shape) for t in self.tensors]
         if any(not shape for shape in shapes):
-            raise ValueError(f"TensorDataset: every tensor needs a first dimension of rows; got shapes {shapes}")
+            raise InputError(f"TensorDataset: every tensor needs a first dimension of rows; got shapes {shapes}")
         if len({shape[0] for shape in shapes}) > 1:
-            raise ValueError(
+            raise InputError(
                 f"TensorDataset: the tensors have {', '.join(str(s[0]) for s in shapes)} rows (shapes {shapes}); "
                 f"each needs one row per example: is one of them transposed, or from another split?"
             )
@@ -66,7 +67,7 @@ class Subset(Dataset):
         size = len(dataset)
         wrong = (self.indices < -size) | (self.indices >= size)
         if wrong.any():
-            raise IndexError(f"Subset: index {self.indices[wrong][0]} is outside a data set of {size} rows")
+            raise RangeError(f"Subset: index {self.indices[wrong][0]} is outside a data set of {size} rows")
 
     def __len__(self) -> int:
         return int(self.indices.size)
@@ -108,12 +109,12 @@ def collate(samples: list[Any]) -> Any:
         return {key: collate([s[key] for s in samples]) for key in first}
     if isinstance(first, tuple | list):
         if len({len(s) for s in samples}) > 1:
-            raise ValueError("collate: the samples of one batch have different numbers of parts; pass collate_fn=")
+            raise InputError("collate: the samples of one batch have different numbers of parts; pass collate_fn=")
         return tuple([collate([s[part] for s in samples]) for part in range(len(first))])
     arrays = [s._array if isinstance(s, Tensor) else np.asarray(s) for s in samples]
     shapes = {a.shape for a in arrays}
     if len(shapes) > 1:
-        raise ValueError(f"collate: samples of different shapes {sorted(shapes)} do not stack; pass collate_fn=")
+        raise InputError(f"collate: samples of different shapes {sorted(shapes)} do not stack; pass collate_fn=")
     stacked = np.stack(arrays)
     if isinstance(first, float):  # a Python float has no dtype of its own: it takes the library's default
         stacked = stacked.astype(np.float32)

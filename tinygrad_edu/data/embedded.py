@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import InputError
 from .dataset import TensorDataset
 from .split import Split, train_dev_test_split
 
@@ -44,7 +45,7 @@ class EmbeddedData:
         order of the people who wrote it; there is no column that says who, so a block's edge may cut a person in two.
         """
         if how not in SPLITS[self.name]:
-            raise ValueError(f"{self.name} has no split {how!r}; it has {', '.join(SPLITS[self.name])}")
+            raise InputError(f"{self.name} has no split {how!r}; it has {', '.join(SPLITS[self.name])}")
         order = "block" if how == "writer" else "random"
         return train_dev_test_split(self.dataset(), dev=dev, test=test, seed=seed, order=order)
 
@@ -76,9 +77,9 @@ def _load(name: str, target: np.dtype) -> EmbeddedData:
     try:
         text = gzip.decompress((folder / f"{name}.csv.gz").read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"the embedded file {name}.csv.gz cannot be read ({error}); reinstall tinygrad_edu") from None
+        raise InputError(f"the embedded file {name}.csv.gz cannot be read ({error}); reinstall tinygrad_edu") from None
     if hashlib.sha256(text).hexdigest() != SHA256[name]:
-        raise ValueError(f"the embedded file {name}.csv.gz is not the one that was shipped; reinstall tinygrad_edu")
+        raise InputError(f"the embedded file {name}.csv.gz is not the one that was shipped; reinstall tinygrad_edu")
     header, *rows = text.decode().splitlines()
     table = np.array([row.split(",") for row in rows], dtype=np.float64)
     *columns, last = header.split(",")

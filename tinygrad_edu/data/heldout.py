@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..errors import StateError
+
 _REMEDY = (
     "A test part that has been looked at no longer tells how the model does on new rows: choices follow it. "
     "Tune on dev; if you must, open(…, spend=True) (--spend-test-set) and say so in your report"
 )
 
 
-class HeldOutError(RuntimeError):
+class HeldOutError(StateError):
     """Test rows were asked for where they must not be: by a search, or a second time."""
 
 

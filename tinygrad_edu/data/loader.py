@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError, KindError
 from ..random import Generator, default_generator
 from .dataset import gather
 
@@ -37,13 +38,13 @@ class DataLoader:
         pin_memory: bool = False,
     ) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
-            raise TypeError(f"DataLoader: batch_size is {batch_size!r}; it must be a whole number")
+            raise KindError(f"DataLoader: batch_size is {batch_size!r}; it must be a whole number")
         if batch_size < 1:
-            raise ValueError(f"DataLoader: batch_size is {batch_size}; it must be at least 1")
+            raise InputError(f"DataLoader: batch_size is {batch_size}; it must be at least 1")
         if len(dataset) == 0:
-            raise ValueError("DataLoader: the data set is empty; check the split or the filter that made it")
+            raise InputError("DataLoader: the data set is empty; check the split or the filter that made it")
         if shuffle and sampler is not None:
-            raise ValueError("DataLoader: shuffle=True and a sampler both choose the order; give one of them")
+            raise InputError("DataLoader: shuffle=True and a sampler both choose the order; give one of them")
         self.dataset = dataset
         self.batch_size = int(batch_size)
         self.shuffle = bool(shuffle)
@@ -94,6 +95,6 @@ class DataLoader:
         """Continue where `state_dict()` was taken. ValueError if that was in a longer epoch than this loader has."""
         batches = int(state["batches"])
         if not 0 <= batches <= len(self):
-            raise ValueError(f"DataLoader: the state is after batch {batches}, but an epoch here has {len(self)}")
+            raise InputError(f"DataLoader: the state is after batch {batches}, but an epoch here has {len(self)}")
         self._generator().set_state(state["generator"])
         self._epoch_start, self._done, self._skip = None, 0, batches

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..random import Generator, default_generator
 from .checks import check_labels
 from .dataset import Dataset, Subset, TensorDataset
@@ -52,12 +53,12 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
         for i in range(size - sum(counts)):
             counts[i % len(counts)] += 1
     else:
-        raise ValueError(
+        raise InputError(
             f"random_split: lengths {list(lengths)} add up to {sum(lengths)}; "
             f"give whole numbers that add up to {size}, or fractions that add up to 1"
         )
     if min(counts) < 0:
-        raise ValueError(f"random_split: lengths {list(lengths)} must not be negative")
+        raise InputError(f"random_split: lengths {list(lengths)} must not be negative")
     order = (generator if generator is not None else default_generator).permutation(size)
     ends = np.cumsum(counts)
     return [Subset(dataset, order[end - n : end]) for n, end in zip(counts, ends, strict=True)]
@@ -85,17 +86,17 @@ def train_dev_test_split(
     dataset = data if isinstance(data, Dataset) or not isinstance(data, tuple | list) else TensorDataset(*data)
     size = len(dataset)
     if size == 0:
-        raise ValueError("train_dev_test_split: the data set is empty")
+        raise InputError("train_dev_test_split: the data set is empty")
     n_dev, n_test = _count("dev", dev, size), _count("test", test, size)
     if n_dev + n_test >= size:
-        raise ValueError(
+        raise InputError(
             f"train_dev_test_split: dev ({n_dev}) and test ({n_test}) leave no training rows of {size}; "
             f"make them smaller"
         )
     if order not in ("random", "block"):
-        raise ValueError(f'train_dev_test_split: order is {order!r}; it can be "random" or "block"')
+        raise InputError(f'train_dev_test_split: order is {order!r}; it can be "random" or "block"')
     if groups is not None and (order != "random" or stratify is True):
-        raise ValueError('train_dev_test_split: groups go with order="random" and are not stratified')
+        raise InputError('train_dev_test_split: groups go with order="random" and are not stratified')
     labels = _labels(dataset, stratify) if order == "random" and groups is None else None
     if groups is not None:
         parts = _grouped(np.asarray(groups), [size - n_dev - n_test, n_dev, n_test], seed)
@@ -121,12 +122,12 @@ def _as_split(dataset: Any, rows: list[np.ndarray], how: str) -> Split:
 def _grouped(groups: np.ndarray, wanted: list[int], seed: int) -> list[np.ndarray]:
     """Rows for each part, whole groups only: each group, in random order, goes where most is lacking, in proportion."""
     if groups.ndim != 1 or len(groups) != sum(wanted):
-        raise ValueError(f"train_dev_test_split: groups has shape {groups.shape}; one label for each of {sum(wanted)} "
+        raise InputError(f"train_dev_test_split: groups has shape {groups.shape}; one label for each of {sum(wanted)} "
                          f"rows is due")  # fmt: skip
     names, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     used = [i for i, n in enumerate(wanted) if n]
     if len(names) < len(used):
-        raise ValueError(f"train_dev_test_split: {len(names)} group(s) cannot be in {len(used)} parts")
+        raise InputError(f"train_dev_test_split: {len(names)} group(s) cannot be in {len(used)} parts")
     part_of_group = np.empty(len(names), np.int64)
     have = [0] * len(wanted)
     shuffled = Generator(seed).permutation(len(names))
@@ -141,9 +142,9 @@ def _count(name: str, wanted: float, size: int) -> int:
     """A fraction or a count as a count."""
     whole = isinstance(wanted, int | np.integer) and not isinstance(wanted, bool)
     if not whole and not (isinstance(wanted, float) and 0 <= wanted < 1):
-        raise ValueError(f"train_dev_test_split: {name}={wanted!r}; give a fraction from 0 to 1 (0.2) or a count (200)")
+        raise InputError(f"train_dev_test_split: {name}={wanted!r}; give a fraction from 0 to 1 (0.2) or a count (200)")
     if wanted < 0:
-        raise ValueError(f"train_dev_test_split: {name}={wanted} must not be negative")
+        raise InputError(f"train_dev_test_split: {name}={wanted} must not be negative")
     return int(wanted) if whole else round(wanted * size)
 
 
@@ -156,7 +157,7 @@ def _labels(dataset: Any, stratify: bool | str) -> np.ndarray | None:
     if not usable and stratify == "auto":
         return None
     if not tensors:
-        raise ValueError("train_dev_test_split: only a TensorDataset(X, y) can be stratified; pass stratify=False")
+        raise InputError("train_dev_test_split: only a TensorDataset(X, y) can be stratified; pass stratify=False")
     check_labels(tensors[-1])
     return np.asarray(tensors[-1]._array)
 
@@ -171,7 +172,7 @@ def _interleaved(labels: np.ndarray, seed: int, parts: int) -> np.ndarray:
     for label in np.unique(labels):
         places = np.flatnonzero(labels[shuffled] == label)
         if len(places) < parts:
-            raise ValueError(
+            raise InputError(
                 f"train_dev_test_split: class {label} has {len(places)} row(s), too few to be in {parts} parts; "
                 f"drop the class, or pass stratify=False"
             )

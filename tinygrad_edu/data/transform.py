@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..tensor import Tensor
 from .checks import check_finite
 
@@ -53,10 +54,10 @@ class Standardize:
 
     def _ready(self, what: str, rows: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self.mean is None or self.scale is None:
-            raise ValueError(f"Standardize.{what} before fit: call fit(X_train) first, with the training rows only")
+            raise InputError(f"Standardize.{what} before fit: call fit(X_train) first, with the training rows only")
         array = _array(rows)
         if array.shape[1:] != self.mean.shape:
-            raise ValueError(
+            raise InputError(
                 f"Standardize.{what}: rows of shape {array.shape[1:]}, but fit saw rows of shape {self.mean.shape}; "
                 f"a single row x is x[None]"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 
+from ..errors import InputError
 from . import reference
 from .protocol import Array, Kernels
 
@@ -18,7 +19,7 @@ def choose() -> Kernels:
     """The backend that `TGE_KERNELS` asks for: "native" (C++, the default where it was built) or "reference"."""
     wanted = os.environ.get("TGE_KERNELS", "")
     if wanted not in ("", "native", "reference"):
-        raise ValueError(f'TGE_KERNELS is "{wanted}": it can be "native" or "reference"')
+        raise InputError(f'TGE_KERNELS is "{wanted}": it can be "native" or "reference"')
     built = importlib.util.find_spec(f"{__name__}._native") is not None
     if wanted == "native" and not built:
         raise ImportError("TGE_KERNELS=native, but the C++ kernels are not built; install g++, then reinstall")
@@ -46,7 +47,7 @@ def isa() -> str:
 def set_num_threads(n: int) -> None:
     """How many threads the compiled kernels may use; results do not depend on it."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"set_num_threads: {n!r} is not a positive integer")
+        raise InputError(f"set_num_threads: {n!r} is not a positive integer")
     getattr(K, "set_num_threads", lambda n: None)(n)
 
 

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import InputError
 from . import _native, reference
 from .protocol import KERNELS
 
@@ -58,4 +59,4 @@ if os.environ.get("TGE_ISA"):
     try:
         _native.use_isa(os.environ["TGE_ISA"])
     except ValueError as error:
-        raise ValueError(f"TGE_ISA: {error}") from None
+        raise InputError(f"TGE_ISA: {error}") from None

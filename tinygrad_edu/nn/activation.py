@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import ops
 from ..creation import empty
+from ..errors import InputError
 from . import functional as F
 from .init import constant_
 from .module import Module
@@ -171,7 +172,7 @@ class Hardtanh(_Activation):
         self.min_val = min_val if min_value is None else min_value
         self.max_val = max_val if max_value is None else max_value
         if not self.min_val < self.max_val:
-            raise ValueError(f"Hardtanh: min_val {self.min_val} must be below max_val {self.max_val}")
+            raise InputError(f"Hardtanh: min_val {self.min_val} must be below max_val {self.max_val}")
 
     def forward(self, input: Any) -> Any:
         """Any shape."""

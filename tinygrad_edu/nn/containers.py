@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import ops
+from ..errors import KindError, RangeError
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
 from .layers import Linear
 from .module import Module
@@ -24,7 +25,7 @@ class _Indexed(Module):
     def _name(self, index: Any) -> str:
         names, index = list(self._modules), operator.index(index)
         if not -len(names) <= index < len(names):
-            raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(names)} modules")
+            raise RangeError(f"{type(self).__name__}: index {index} is out of range for {len(names)} modules")
         return names[index]
 
     def __getitem__(self, index: int | slice) -> Any:
@@ -53,7 +54,7 @@ class _Indexed(Module):
     def insert(self, index: int, module: Module) -> Any:
         """Put a module before position `index`; those after it move up."""
         if not isinstance(module, Module):
-            raise TypeError(f"insert: expected a Module, got {type(module).__name__}")
+            raise KindError(f"insert: expected a Module, got {type(module).__name__}")
         items = list(self._modules.items())
         items.insert(index, ("0", module))
         self._renumber(items)

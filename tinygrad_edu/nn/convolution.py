@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..creation import empty
+from ..errors import InputError
 from ..kernels.geometry import transposed
 from . import functional as F
 from . import init
@@ -26,13 +27,13 @@ class _Convolution(Module):
         super().__init__()
         name = type(self).__name__
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(f"{name}: groups={groups} must divide in_channels {in_channels} and {out_channels}")
+            raise InputError(f"{name}: groups={groups} must divide in_channels {in_channels} and {out_channels}")
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
-            raise ValueError(
+            raise InputError(
                 f'{name}: padding_mode is "{padding_mode}"; it can be "zeros", "reflect", "replicate" or "circular"'
             )
         if isinstance(padding, str) and padding not in ("same", "valid"):
-            raise ValueError(f'{name}: padding is "{padding}"; it can be numbers, "same" or "valid"')
+            raise InputError(f'{name}: padding is "{padding}"; it can be numbers, "same" or "valid"')
         self.in_channels, self.out_channels, self.groups, self.padding_mode = (
             in_channels,
             out_channels,
@@ -47,7 +48,7 @@ class _Convolution(Module):
             padding if isinstance(padding, str) else ops.per_dimension(padding, self.d, name, "padding", 0)
         )
         if padding == "same" and any(s != 1 for s in self.stride):
-            raise ValueError(f'{name}: padding="same" needs stride 1, got {self.stride}; give the padding as numbers')
+            raise InputError(f'{name}: padding="same" needs stride 1, got {self.stride}; give the padding as numbers')
         outer, inner = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         self.weight = Parameter(empty(outer, inner // groups, *self.kernel_size, dtype=dtype, device=device))
         self.register_parameter("bias", Parameter(empty(out_channels, dtype=dtype, device=device)) if bias else None)
@@ -135,7 +136,7 @@ class _ConvTranspose(_Convolution):
                  output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1,
                  padding_mode: str = "zeros", device: Any = None, dtype: Any = None) -> None:  # fmt: skip
         if padding_mode != "zeros" or isinstance(padding, str):
-            raise ValueError(f'{type(self).__name__}: padding is by numbers, and padding_mode "zeros" only')
+            raise InputError(f'{type(self).__name__}: padding is by numbers, and padding_mode "zeros" only')
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups,
                          bias, padding_mode, device, dtype)  # fmt: skip
 
@@ -149,7 +150,7 @@ class _ConvTranspose(_Convolution):
         more = [w - n for w, n in zip(wanted, least, strict=False)]
         if len(wanted) != self.d or any(not 0 <= m < s for m, s in zip(more, self.stride, strict=True)):
             most = [n + s - 1 for n, s in zip(least, self.stride, strict=True)]
-            raise ValueError(f"{self!r}: output_size {tuple(output_size)} must lie between {least} and {most}")
+            raise InputError(f"{self!r}: output_size {tuple(output_size)} must lie between {least} and {most}")
         return more
 
     def forward(self, input: Any, output_size: Any = None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import InputError
 from . import functional as F
 from .module import Module
 
@@ -14,7 +15,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False, *, generator: Any = None) -> None:
         super().__init__()
         if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p is {p}; a probability lies in [0, 1]")
+            raise InputError(f"Dropout: p is {p}; a probability lies in [0, 1]")
         self.p, self.inplace, self.generator = p, inplace, generator
 
     def forward(self, input: Any) -> Any:

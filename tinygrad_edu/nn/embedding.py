@@ -7,6 +7,7 @@ from typing import Any
 from .. import ops
 from ..autograd import no_grad
 from ..creation import empty
+from ..errors import InputError
 from . import functional as F
 from . import init
 from .module import Module
@@ -26,9 +27,9 @@ class Embedding(Module):
                  dtype: Any = None) -> None:  # fmt: skip
         super().__init__()
         if sparse or scale_grad_by_freq:
-            raise ValueError("Embedding: sparse=True and scale_grad_by_freq=True are not supported; leave them out")
+            raise InputError("Embedding: sparse=True and scale_grad_by_freq=True are not supported; leave them out")
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"Embedding: padding_idx {padding_idx} is out of range for {num_embeddings} rows")
+            raise InputError(f"Embedding: padding_idx {padding_idx} is out of range for {num_embeddings} rows")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = padding_idx if padding_idx is None else padding_idx % num_embeddings
         self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse = max_norm, norm_type, False, False

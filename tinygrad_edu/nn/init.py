@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError, KindError
 from ..kernels import K
 from ..random import Generator, default_generator
 
 
 def _fill(tensor: Any, values: Any) -> Any:
     if tensor.dtype.kind != "f":
-        raise TypeError(f"init: a tensor of {tensor.dtype} cannot hold random or real numbers; use a float dtype")
+        raise KindError(f"init: a tensor of {tensor.dtype} cannot hold random or real numbers; use a float dtype")
     K.copy(np.asarray(values, tensor.dtype), out=tensor._array)
     tensor._bump()
     return tensor
@@ -50,7 +51,7 @@ def ones_(tensor: Any) -> Any:
 def eye_(tensor: Any) -> Any:
     """Ones on the diagonal of a matrix, zeros elsewhere."""
     if tensor.ndim != 2:
-        raise ValueError(f"eye_: a matrix is needed, not shape {tensor.shape}")
+        raise InputError(f"eye_: a matrix is needed, not shape {tensor.shape}")
     return _fill(tensor, np.eye(*tensor.shape))
 
 
@@ -62,14 +63,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in gains:
-        raise ValueError(f"calculate_gain: {nonlinearity!r} is unknown; choose linear, leaky_relu or one of {[*gains]}")
+        raise InputError(f"calculate_gain: {nonlinearity!r} is unknown; choose linear, leaky_relu or one of {[*gains]}")
     return gains[nonlinearity]
 
 
 def fans(tensor: Any) -> tuple[int, int]:
     """(inputs, outputs) of a weight (out, in, …): what one output sums over, what one input reaches."""
     if tensor.ndim < 2:
-        raise ValueError(f"init: fan-in and fan-out need at least two dimensions, not shape {tensor.shape}")
+        raise InputError(f"init: fan-in and fan-out need at least two dimensions, not shape {tensor.shape}")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
@@ -87,7 +88,7 @@ def xavier_normal_(tensor: Any, gain: float = 1.0, generator: Generator | None =
 
 def _kaiming_std(tensor: Any, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f'kaiming: mode is {mode!r}; it can be "fan_in" or "fan_out"')
+        raise InputError(f'kaiming: mode is {mode!r}; it can be "fan_in" or "fan_out"')
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fans(tensor)[mode == "fan_out"], 1))
 
 
@@ -107,7 +108,7 @@ def kaiming_normal_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearit
 def orthogonal_(tensor: Any, gain: float = 1, generator: Generator | None = None) -> Any:
     """A (semi-)orthogonal matrix times gain: the Q of a random normal matrix, its signs made unique."""
     if tensor.ndim < 2:
-        raise ValueError(f"orthogonal_: at least two dimensions are needed, not shape {tensor.shape}")
+        raise InputError(f"orthogonal_: at least two dimensions are needed, not shape {tensor.shape}")
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     flat = (generator or default_generator).normal((max(rows, columns), min(rows, columns)), 0.0, 1.0, np.float64)
     q, r = np.linalg.qr(flat)
@@ -119,10 +120,10 @@ def trunc_normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -
                   generator: Generator | None = None) -> Any:  # fmt: skip
     """Normal, but within [a, b]: numbers outside are drawn again."""
     if not a < b:
-        raise ValueError(f"trunc_normal_: a = {a} must be below b = {b}")
+        raise InputError(f"trunc_normal_: a = {a} must be below b = {b}")
     inside = 0.5 * (math.erf((b - mean) / std / math.sqrt(2)) - math.erf((a - mean) / std / math.sqrt(2)))
     if not inside > 1e-6:
-        raise ValueError(f"trunc_normal_: [{a}, {b}] is too far from the mean {mean} for a standard deviation of {std}")
+        raise InputError(f"trunc_normal_: [{a}, {b}] is too far from the mean {mean} for a standard deviation of {std}")
     values = (generator or default_generator).normal(tensor.shape, mean, std, np.float64)
     outside = (values < a) | (values > b)
     while outside.any():
@@ -134,10 +135,10 @@ def trunc_normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -
 def dirac_(tensor: Any, groups: int = 1) -> Any:
     """A convolution's weight that hands its input channels through, as many as fit: a 1 in the middle of the window."""
     if tensor.ndim not in (3, 4, 5):
-        raise ValueError(f"dirac_: the weight of a convolution has 3 to 5 dimensions, not shape {tensor.shape}")
+        raise InputError(f"dirac_: the weight of a convolution has 3 to 5 dimensions, not shape {tensor.shape}")
     outputs, inputs = tensor.shape[0], tensor.shape[1]
     if outputs % groups:
-        raise ValueError(f"dirac_: groups={groups} must divide the {outputs} output channels")
+        raise InputError(f"dirac_: groups={groups} must divide the {outputs} output channels")
     values, middle = np.zeros(tensor.shape), tuple([n // 2 for n in tensor.shape[2:]])
     for group in range(groups):
         for channel in range(min(outputs // groups, inputs)):
@@ -148,7 +149,7 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
 def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Any:
     """A matrix of normal numbers, a share `sparsity` of each column set to zero. Martens 2010."""
     if tensor.ndim != 2:
-        raise ValueError(f"sparse_: a matrix is needed, not shape {tensor.shape}")
+        raise InputError(f"sparse_: a matrix is needed, not shape {tensor.shape}")
     rows, columns = tensor.shape
     source = generator or default_generator
     values = source.normal((rows, columns), 0.0, std, np.float64)

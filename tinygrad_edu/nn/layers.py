@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..creation import empty
+from ..errors import InputError
 from . import functional as F
 from . import init
 from .module import Module
@@ -34,7 +35,7 @@ class Linear(Module):
                  dtype: Any = None) -> None:  # fmt: skip
         super().__init__()
         if in_features < 0 or out_features < 0:
-            raise ValueError(f"Linear: sizes are not negative, got in {in_features} and out {out_features}")
+            raise InputError(f"Linear: sizes are not negative, got in {in_features} and out {out_features}")
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(empty(out_features, in_features, dtype=dtype, device=device))
         self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype)) if bias else None)

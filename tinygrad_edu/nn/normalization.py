@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..creation import empty, ones, tensor, zeros
+from ..errors import InputError
 from . import functional as F
 from . import init
 from .module import Module
@@ -51,7 +52,7 @@ class _ChannelNorm(Module):
     def _check(self, input: Any) -> None:
         if input.ndim not in self.dimensions:
             wanted = " or ".join(f"{n}D" for n in self.dimensions)
-            raise ValueError(
+            raise InputError(
                 f"{self!r}: expected {wanted} input (got {input.ndim}D input of shape {tuple(input.shape)})"
             )
 
@@ -120,7 +121,7 @@ class _InstanceNorm(_ChannelNorm):
 
     def _normalized(self, input: Any) -> Any:
         if self.affine and input.shape[1] != self.num_features:
-            raise ValueError(f"{self!r}: an input of shape {tuple(input.shape)} has {input.shape[1]} channels")
+            raise InputError(f"{self!r}: an input of shape {tuple(input.shape)} has {input.shape[1]} channels")
         own = self.training or not self.track_running_stats
         mean, var = self.running_mean, self.running_var
         return F.instance_norm(input, mean, var, self.weight, self.bias, own, self.momentum or 0.0, self.eps)
@@ -151,7 +152,7 @@ class GroupNorm(Module):
                  dtype: Any = None, *, bias: bool = True) -> None:  # fmt: skip
         super().__init__()
         if num_groups < 1 or num_channels % num_groups:
-            raise ValueError(f"GroupNorm: num_channels {num_channels} must divide into num_groups {num_groups}")
+            raise InputError(f"GroupNorm: num_channels {num_channels} must divide into num_groups {num_groups}")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         for name, wanted in (("weight", affine), ("bias", affine and bias)):
             self.register_parameter(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..errors import InputError
 from . import functional as F
 from .module import Module
 
@@ -18,7 +19,7 @@ class _Pad(Module):
         super().__init__()
         amounts = tuple(padding) if isinstance(padding, tuple | list) else (padding,) * (2 * self.d)
         if len(amounts) != 2 * self.d or any(isinstance(n, bool) or not isinstance(n, int) for n in amounts):
-            raise ValueError(f"{type(self).__name__}: padding is {padding!r}; give an integer, or {2 * self.d} of them")
+            raise InputError(f"{type(self).__name__}: padding is {padding!r}; give an integer, or {2 * self.d} of them")
         self.padding = amounts
 
     def forward(self, input: Any) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..creation import empty, zeros
+from ..errors import InputError, KindError, StateError
 from ..ops import cat, recurrent, stack
 from . import functional as F
 from . import init
@@ -71,15 +72,15 @@ class RNNBase(Module):
         name = type(self).__name__
         for what, value in (("input_size", inputs), ("hidden_size", hidden), ("num_layers", layers)):
             if not isinstance(value, int):
-                raise TypeError(f"{name}: {what} must be an integer, got {type(value).__name__}")
+                raise KindError(f"{name}: {what} must be an integer, got {type(value).__name__}")
         if hidden <= 0 or layers <= 0:
-            raise ValueError(f"{name}: hidden_size {hidden} and num_layers {layers} must be positive")
+            raise InputError(f"{name}: hidden_size {hidden} and num_layers {layers} must be positive")
         if not 0 <= dropout <= 1:
-            raise ValueError(f"{name}: dropout is {dropout}; a probability lies in [0, 1]")
+            raise InputError(f"{name}: dropout is {dropout}; a probability lies in [0, 1]")
         if projection and mode != "LSTM":
-            raise ValueError(f"{name}: proj_size goes with an LSTM alone")
+            raise InputError(f"{name}: proj_size goes with an LSTM alone")
         if not 0 <= projection < hidden:
-            raise ValueError(f"{name}: proj_size {projection} must be smaller than hidden_size {hidden}")
+            raise InputError(f"{name}: proj_size {projection} must be smaller than hidden_size {hidden}")
         if dropout > 0 and layers == 1:
             warnings.warn(
                 f"{name}: dropout comes between layers, and there is only one; set num_layers above 1", stacklevel=4
@@ -114,13 +115,13 @@ class RNNBase(Module):
             last = last if back is None else tuple([h[:, back] for h in last])
             return PackedSequence(output, sizes, order, back), self._packaged(last)
         if input.ndim not in (2, 3):
-            raise ValueError(f"{self._kind()}: expected input of 2 or 3 dimensions, got shape {tuple(input.shape)}")
+            raise InputError(f"{self._kind()}: expected input of 2 or 3 dimensions, got shape {tuple(input.shape)}")
         self._check_input(input, input.ndim)
         batched = input.ndim == 3
         rows = (input.transpose(0, 1) if self.batch_first else input) if batched else input.unsqueeze(1)
         steps, batch = rows.shape[:2]
         if steps == 0:
-            raise RuntimeError(f"{self._kind()}: the sequence is empty: shape {tuple(input.shape)}; it needs a step")
+            raise StateError(f"{self._kind()}: the sequence is empty: shape {tuple(input.shape)}; it needs a step")
         state = self._initial(hx, input, batch, None, batched)
         output, last = self._layers(rows.reshape(steps * batch, self.input_size), state, (batch,) * steps)
         output = output.reshape(steps, batch, output.shape[-1])
@@ -161,11 +162,11 @@ class RNNBase(Module):
     def _check_input(self, input: Any, ndim: int) -> None:
         weight = self.weight_ih_l0
         if input.ndim != ndim or input.shape[-1] != self.input_size:
-            raise RuntimeError(
+            raise StateError(
                 f"{self!r}: the input's last size must be input_size {self.input_size}, got shape {tuple(input.shape)}"
             )
         if input.dtype != weight.dtype:
-            raise ValueError(
+            raise InputError(
                 f"{self._kind()}: the input is {input.dtype}, the weights are {weight.dtype}; convert the input "
                 f"(x.to(weight.dtype)) or the module (model.double())"
             )
@@ -178,12 +179,12 @@ class RNNBase(Module):
         given = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
         if len(given) != len(self._state_sizes()):
             wanted = "(h_0, c_0)" if len(self._state_sizes()) == 2 else "h_0"
-            raise RuntimeError(f"{self._kind()}: the initial state is {wanted}, got {len(given)} tensors")
+            raise StateError(f"{self._kind()}: the initial state is {wanted}, got {len(given)} tensors")
         result = []
         for number, (s, size) in enumerate(zip(given, self._state_sizes(), strict=True)):
             wanted_shape = (count, batch, size) if batched else (count, size)
             if tuple(s.shape) != wanted_shape:
-                raise RuntimeError(
+                raise StateError(
                     f"{self._kind()}: the initial state {number} must have the shape {wanted_shape} "
                     f"({'layers · directions, batch, size' if batched else 'layers · directions, size'}), "
                     f"got {tuple(s.shape)}"
@@ -219,7 +220,7 @@ class RNN(RNNBase):
         dtype: Any = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f'RNN: nonlinearity is {nonlinearity!r}; it can be "tanh" or "relu"')
+            raise InputError(f'RNN: nonlinearity is {nonlinearity!r}; it can be "tanh" or "relu"')
         mode = f"RNN_{nonlinearity.upper()}"
         super().__init__(mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
                          device, dtype)  # fmt: skip
@@ -302,16 +303,16 @@ class _Cell(Module):
     def _step(self, mode: str, input: Any, state: tuple[Any, ...] | None, carried: int) -> Iterator[Any]:
         name = type(self).__name__
         if input.ndim not in (1, 2):
-            raise ValueError(f"{name}: expected input of 1 or 2 dimensions, got shape {tuple(input.shape)}")
+            raise InputError(f"{name}: expected input of 1 or 2 dimensions, got shape {tuple(input.shape)}")
         if input.shape[-1] != self.input_size:
-            raise RuntimeError(f"{self!r}: the input must have {self.input_size} features, got {tuple(input.shape)}")
+            raise StateError(f"{self!r}: the input must have {self.input_size} features, got {tuple(input.shape)}")
         rows = input if input.ndim == 2 else input.unsqueeze(0)
         wanted = (len(rows), self.hidden_size) if input.ndim == 2 else (self.hidden_size,)
         if state is None:
             state = (zeros(*wanted, dtype=input.dtype),) * carried
         for s in state:
             if tuple(s.shape) != wanted:
-                raise RuntimeError(f"{name}: the state must have the shape {wanted}, got {tuple(s.shape)}")
+                raise StateError(f"{name}: the state must have the shape {wanted}, got {tuple(s.shape)}")
         start = [s if input.ndim == 2 else s.unsqueeze(0) for s in state]
         _, *last = recurrent(mode, rows, start, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh,
                              sizes=(len(rows),))  # fmt: skip
@@ -328,7 +329,7 @@ class RNNCell(_Cell):
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
                  device: Any = None, dtype: Any = None) -> None:  # fmt: skip
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f'RNNCell: nonlinearity is {nonlinearity!r}; it can be "tanh" or "relu"')
+            raise InputError(f'RNNCell: nonlinearity is {nonlinearity!r}; it can be "tanh" or "relu"')
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd import Variable
 from ..autograd.engine import Arithmetic
+from ..errors import KindError, RangeError, ShapeError, StateError
 from ..kernels import K
 
 Array = np.ndarray[Any, Any]
@@ -24,9 +25,9 @@ def own(array: Array) -> Array:
 def check_writeable(operation: str, array: Array) -> None:
     """RuntimeError if writing to `array` would change something else, or several of its entries at once."""
     if not array.flags.writeable:
-        raise RuntimeError(f"{operation}: the memory is read-only; use x.clone()")
+        raise StateError(f"{operation}: the memory is read-only; use x.clone()")
     if 0 in array.strides and any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)):
-        raise RuntimeError(f"{operation}: several entries share their memory, as expand() makes it; use x.clone()")
+        raise StateError(f"{operation}: several entries share their memory, as expand() makes it; use x.clone()")
 
 
 def _add_into(held: Array, gradient: Array) -> None:
@@ -46,7 +47,7 @@ def category(dtype: np.dtype[Any]) -> int:
     try:
         return _CATEGORY[dtype.kind]
     except KeyError:
-        raise TypeError(f"dtype {dtype} is not supported: use bool, an integer, float32 or float64") from None
+        raise KindError(f"dtype {dtype} is not supported: use bool, an integer, float32 or float64") from None
 
 
 def wrap_array(value: Any) -> Any:
@@ -83,7 +84,7 @@ def _python_dtype(value: Any) -> np.dtype[Any]:
         return INT64
     if isinstance(value, float):
         return FLOAT32
-    raise TypeError(f"expected a tensor or a number, got {type(value).__name__}; make it a tensor with tg.tensor(…)")
+    raise KindError(f"expected a tensor or a number, got {type(value).__name__}; make it a tensor with tg.tensor(…)")
 
 
 def _join(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
@@ -116,7 +117,7 @@ def promoted(a: Any, b: Any, at_least: int = 0) -> tuple[Any, Any]:
 def floating(x: Any) -> Any:
     """x, or float32 of it if it holds integers or booleans."""
     if not isinstance(x, Variable):
-        raise TypeError(f"expected a tensor, got {type(x).__name__}; make it one with tg.tensor(…)")
+        raise KindError(f"expected a tensor, got {type(x).__name__}; make it one with tg.tensor(…)")
     return x if x._array.dtype.kind == "f" else as_tensor(x, FLOAT32)
 
 
@@ -133,19 +134,15 @@ def broadcast_error(operation: str, a: Any, b: Any) -> ValueError:
     return ShapeError(f"{operation}: shapes {sa} and {sb} do not broadcast; {hint}")
 
 
-class ShapeError(ValueError, RuntimeError):
-    """Shapes that do not fit: a ValueError, and a RuntimeError too, which is what PyTorch raises."""
-
-
 def normalized_dim(dim: Any, ndim: int, operation: str) -> int:
     """`dim` as 0 ≤ dim < ndim (a 0-d tensor counts as having one)."""
     if isinstance(dim, Variable):
         dim = dim._array.item()
     if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
-        raise TypeError(f"{operation}: dim must be an integer, got {type(dim).__name__}")
+        raise KindError(f"{operation}: dim must be an integer, got {type(dim).__name__}")
     size = max(ndim, 1)
     if not -size <= dim < size:
-        raise IndexError(f"{operation}: dim {dim} is out of range for {ndim} dimensions: [{-size}, {size - 1}]")
+        raise RangeError(f"{operation}: dim {dim} is out of range for {ndim} dimensions: [{-size}, {size - 1}]")
     return int(dim) % size
 
 
@@ -180,7 +177,7 @@ def per_dimension(value: Any, d: int, operation: str, name: str, least: int) -> 
     entries = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
     entries = entries * d if len(entries) == 1 else entries
     if any(isinstance(n, bool) or not isinstance(n, int | np.integer) for n in entries):
-        raise TypeError(f"{operation}: {name} is {value!r}; it must be an integer, or {d} of them")
+        raise KindError(f"{operation}: {name} is {value!r}; it must be an integer, or {d} of them")
     if len(entries) != d or min(entries) < least:
         raise ShapeError(f"{operation}: {name} is {value}; it must be one integer ≥ {least}, or {d} of them")
     return tuple([int(n) for n in entries])

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..autograd import Operation
+from ..errors import InputError
 from ..kernels import K
 from ..random import DROPOUT, Generator, default_generator
 from ._common import floating, normalized_dim
@@ -250,7 +251,7 @@ def tanh(x: Any) -> Any:
 def gelu(x: Any, approximate: str = "none") -> Any:
     """x·Φ(x), Φ the normal distribution function; `approximate` "none" or "tanh". Hendrycks & Gimpel 2016."""
     if approximate not in ("none", "tanh"):
-        raise ValueError(f'gelu: approximate is "{approximate}"; it can be "none" or "tanh"')
+        raise InputError(f'gelu: approximate is "{approximate}"; it can be "none" or "tanh"')
     return Gelu.apply(floating(x), approximate == "tanh")
 
 
@@ -288,7 +289,7 @@ def log_softmax(x: Any, dim: int) -> Any:
 def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Any:
     """In training, zero each entry with probability p and scale the rest by 1/(1 − p). Srivastava et al. 2014."""
     if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p is {p}; a probability lies in [0, 1]")
+        raise InputError(f"dropout: p is {p}; a probability lies in [0, 1]")
     if not training or p == 0:
         return x
     generator = default_generator if generator is None else generator

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation, Variable
+from ..errors import KindError, StateError
 from ..kernels import K
 from ._common import Array, ShapeError
 from .activation import dropout, softmax
@@ -99,12 +100,12 @@ def _check(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_cau
     name = "scaled_dot_product_attention"
     for which, x in (("query", query), ("key", key), ("value", value)):
         if not isinstance(x, Variable):
-            raise TypeError(f"{name}: {which} must be a tensor, got {type(x).__name__}")
+            raise KindError(f"{name}: {which} must be a tensor, got {type(x).__name__}")
         if len(x._array.shape) < 2:
             raise ShapeError(f"{name}: {which} has shape {x._array.shape}; it needs (…, length, features)")
     kinds = [x._array.dtype for x in (query, key, value)]
     if len(set(kinds)) > 1 or kinds[0].kind != "f":
-        raise RuntimeError(f"{name}: query, key and value must have one float dtype, got {', '.join(map(str, kinds))}")
+        raise StateError(f"{name}: query, key and value must have one float dtype, got {', '.join(map(str, kinds))}")
     (*_, _, d), (*_, s, dk), (*_, sv, _) = query.shape, key.shape, value.shape
     if d != dk or s != sv:
         raise ShapeError(
@@ -112,9 +113,9 @@ def _check(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_cau
             f"query and key share the last size, key and value the one before it"
         )
     if not 0 <= dropout_p <= 1:
-        raise RuntimeError(f"{name}: dropout_p is {dropout_p}; a probability lies in [0, 1]")
+        raise StateError(f"{name}: dropout_p is {dropout_p}; a probability lies in [0, 1]")
     if mask is not None and is_causal:
-        raise RuntimeError(f"{name}: give attn_mask or is_causal=True, not both; put the causal part into the mask")
+        raise StateError(f"{name}: give attn_mask or is_causal=True, not both; put the causal part into the mask")
 
 
 def _repeated(x: Any, query: Any, which: str) -> Any:
@@ -143,13 +144,13 @@ def _additive(mask: Any, query: Any, shape: tuple[int, ...]) -> Any:
     """A mask as something to add to scores of `shape`, with all its dimensions."""
     name = "scaled_dot_product_attention"
     if not isinstance(mask, Variable):
-        raise TypeError(f"{name}: attn_mask must be a tensor, got {type(mask).__name__}")
+        raise KindError(f"{name}: attn_mask must be a tensor, got {type(mask).__name__}")
     if mask._array.dtype.kind == "b":
         zero = Variable.wrap(K.full((), 0, query.dtype))
         mask = where(mask, zero, -math.inf)
     elif mask._array.dtype != query.dtype:
         if str(mask._array.dtype) != "float32":
-            raise RuntimeError(
+            raise StateError(
                 f"{name}: attn_mask is {mask._array.dtype}; it must be bool (True takes part), float32 or the query's "
                 f"{query.dtype}"
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..autograd import Operation, Variable
+from ..errors import InputError, KindError
 from ..kernels import K
 from ..kernels.geometry import convolved, transposed
 from ._common import Array, ShapeError, per_dimension
@@ -116,7 +117,7 @@ def check_convolution(operation: str, x: Any, weight: Any, bias: Any, d: int, ch
     """The errors that both kinds of convolution share; `channels` and `outputs` as the weight has them."""
     for name, value in (("input", x), ("weight", weight), ("bias", bias)):
         if not isinstance(value, Variable) and (name != "bias" or value is not None):
-            raise TypeError(f"{operation}: {name} must be a tensor, got {type(value).__name__}")
+            raise KindError(f"{operation}: {name} must be a tensor, got {type(value).__name__}")
     shape, kernel = tuple(x.shape), tuple(weight.shape)
     if len(kernel) != d + 2:
         raise ShapeError(f"{operation}: the weight has shape {kernel}; it needs {d + 2} dimensions")
@@ -134,7 +135,7 @@ def check_convolution(operation: str, x: Any, weight: Any, bias: Any, d: int, ch
         raise ShapeError(f"{operation}: the bias has shape {tuple(bias.shape)}; {(outputs,)} goes with this weight")
     kinds = {t._array.dtype for t in (x, weight, bias) if t is not None}
     if len(kinds) > 1 or next(iter(kinds)).kind != "f":
-        raise TypeError(
+        raise KindError(
             f"{operation}: input is {x.dtype}, weight {weight.dtype}: they must be one float dtype; "
             f"convert the input (x.to(weight.dtype)) or the module (model.double())"
         )
@@ -158,12 +159,12 @@ def conv(x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: An
     stride, dilation = (per_dimension(v, d, operation, n, 1) for v, n in ((stride, "stride"), (dilation, "dilation")))
     if padding == "same":
         if any(s != 1 for s in stride):
-            raise ValueError(f'{operation}: padding="same" needs stride 1, got {stride}; give the padding as numbers')
+            raise InputError(f'{operation}: padding="same" needs stride 1, got {stride}; give the padding as numbers')
         total = [e * (k - 1) for e, k in zip(dilation, kernel, strict=True)]
         padding = tuple([t // 2 for t in total])
         x = pad_constant(x, [n for t in reversed(total) for n in (0, t % 2)])
     elif isinstance(padding, str) and padding != "valid":
-        raise ValueError(f'{operation}: padding is "{padding}"; it can be numbers, "same" or "valid"')
+        raise InputError(f'{operation}: padding is "{padding}"; it can be numbers, "same" or "valid"')
     padding = per_dimension(0 if padding == "valid" else padding, d, operation, "padding", 0)
     spatial = tuple(x.shape[-d:])
     sizes = [convolved(*size) for size in zip(spatial, kernel, stride, padding, dilation, strict=True)]
@@ -191,7 +192,7 @@ def conv_transpose(
     padding = per_dimension(padding, d, operation, "padding", 0)
     more = per_dimension(output_padding, d, operation, "output_padding", 0)
     if any(m >= max(s, e) for m, s, e in zip(more, stride, dilation, strict=True)):
-        raise ValueError(
+        raise InputError(
             f"{operation}: output_padding {more} must be smaller than the stride {stride} or the dilation {dilation}"
         )
     kernel = tuple(weight.shape[2:])

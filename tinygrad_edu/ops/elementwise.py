@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation, Variable, is_grad_enabled
+from ..errors import InputError, KindError
 from ..kernels import K
 from ._common import as_tensor, broadcast_error, floating, promoted, unbroadcast
 
@@ -48,7 +49,7 @@ class Sub(Operation):
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
         if a.dtype.kind == "b":
-            raise TypeError("sub: booleans cannot be subtracted; use ^ or a.logical_not(), or convert: a.long()")
+            raise KindError("sub: booleans cannot be subtracted; use ^ or a.logical_not(), or convert: a.long()")
         ctx.shapes = a.shape, b.shape
         return K.sub(a, b)
 
@@ -183,7 +184,7 @@ class Neg(Operation):
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         if x.dtype.kind == "b":
-            raise TypeError("neg: a boolean has no negative; use x.logical_not(), or convert: x.long()")
+            raise KindError("neg: a boolean has no negative; use x.logical_not(), or convert: x.long()")
         return K.neg(x)
 
     @staticmethod
@@ -356,7 +357,7 @@ def pow(a: Any, b: Any) -> Any:
         if b == 1:
             return clone(a)
         if b < 0 and a._array.dtype.kind != "f" and isinstance(b, int):
-            raise TypeError(f"pow: integers to the negative power {b} would be fractions; use x.float() ** {b}")
+            raise KindError(f"pow: integers to the negative power {b} would be fractions; use x.float() ** {b}")
     return _binary(Pow, a, b)
 
 
@@ -373,7 +374,7 @@ def minimum(a: Any, b: Any) -> Any:
 def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
     """x limited to [min, max]; the gradient passes where x lies within."""
     if min is None and max is None:
-        raise ValueError("clamp: give min, max or both")
+        raise InputError("clamp: give min, max or both")
     if min is not None:
         x = where(x < min, min, x)
     return x if max is None else where(x > max, max, x)
@@ -382,7 +383,7 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
 def where(condition: Any, a: Any, b: Any) -> Any:
     """a where the boolean `condition` holds, b elsewhere; all broadcast."""
     if not isinstance(condition, Variable) or condition._array.dtype.kind != "b":
-        raise TypeError("where: the condition must be a boolean tensor, such as x > 0")
+        raise KindError("where: the condition must be a boolean tensor, such as x > 0")
     a, b = promoted(a, b)
     return Where.apply(condition, a, b)
 
@@ -462,7 +463,7 @@ def logical(name: str, a: Any, b: Any) -> Any:
     """and, or, xor of booleans (bitwise on integers), without gradient."""
     a, b = promoted(a, b)
     if a._array.dtype.kind == "f":
-        raise TypeError(f"{name}: floats have no bits to combine; compare first, as in (x > 0) & (y > 0)")
+        raise KindError(f"{name}: floats have no bits to combine; compare first, as in (x > 0) & (y > 0)")
     operator = {"and": "__and__", "or": "__or__", "xor": "__xor__"}[name]
     return Variable.wrap(np.asarray(getattr(a._array, operator)(b._array)))
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..autograd import Operation, Variable
+from ..errors import KindError
 from ..kernels import K
 from ._common import Array, ShapeError, promoted, unbroadcast
 from .activation import Gelu, Relu, Sigmoid, Silu, Tanh
@@ -97,7 +98,7 @@ ACTIVATIONS = {"relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh, "gelu": Gelu, "ge
 def matmul(a: Any, b: Any) -> Any:
     """Matrix product as `@`: vectors, matrices (…, M, K)·(…, K, N), batches broadcast."""
     if not isinstance(a, Variable) or not isinstance(b, Variable):
-        raise TypeError(f"matmul: expected two tensors, got {type(a).__name__} and {type(b).__name__}")
+        raise KindError(f"matmul: expected two tensors, got {type(a).__name__} and {type(b).__name__}")
     a, b = promoted(a, b)
     sa, sb = a._array.shape, b._array.shape
     if not sa or not sb:
@@ -152,7 +153,7 @@ def _check_linear(x: Any, weight: Any, bias: Any) -> None:
         raise ShapeError(f"linear: bias has shape {tuple(bias.shape)}; {(weight.shape[0],)} goes with this weight")
     kinds = {t._array.dtype for t in (x, weight, bias) if t is not None}
     if len(kinds) > 1 or next(iter(kinds)).kind != "f":
-        raise TypeError(
+        raise KindError(
             f"linear: input is {x.dtype}, weight {weight.dtype}: they must be one float dtype; "
             f"convert the input (x.to(weight.dtype)) or the module (model.double())"
         )

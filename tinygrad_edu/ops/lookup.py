@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation, Variable
+from ..errors import KindError
 from ..kernels import K
 from ._common import Array, ShapeError
 
@@ -50,11 +51,11 @@ class SumRows(Operation):
 def take(weight: Any, index: Any, padding_idx: int = -1) -> Any:
     """Rows of weight (R, D) at integers `index` (…) as (…, D); the row `padding_idx` gets no gradient."""
     if not isinstance(weight, Variable) or not isinstance(index, Variable):
-        raise TypeError(f"embedding: expected two tensors, got {type(index).__name__} and {type(weight).__name__}")
+        raise KindError(f"embedding: expected two tensors, got {type(index).__name__} and {type(weight).__name__}")
     if weight.ndim != 2:  # type: ignore[attr-defined]
         raise ShapeError(f"embedding: the table has shape {tuple(weight._array.shape)}; it needs (rows, width)")
     if index._array.dtype.kind not in "iu":
-        raise TypeError(f"embedding: row numbers are integers, got {index._array.dtype}; convert: x.long()")
+        raise KindError(f"embedding: row numbers are integers, got {index._array.dtype}; convert: x.long()")
     if index._array.dtype != INT64:
         index = index.to(INT64)  # type: ignore[attr-defined]
     return Take.apply(weight, index, padding_idx)

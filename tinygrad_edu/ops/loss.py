@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation, Variable
+from ..errors import InputError, KindError
 from ..kernels import K
 from ._common import Array, ShapeError, floating, promoted, wrap_array
 from .activation import softmax
@@ -17,7 +18,7 @@ REDUCTIONS = ("mean", "sum", "none")
 def check_reduction(reduction: str, operation: str) -> None:
     """ValueError unless `reduction` is one of mean, sum, none."""
     if reduction not in REDUCTIONS:
-        raise ValueError(f'{operation}: reduction is "{reduction}"; it can be "mean", "sum" or "none"')
+        raise InputError(f'{operation}: reduction is "{reduction}"; it can be "mean", "sum" or "none"')
 
 
 class CrossEntropy(Operation):
@@ -101,7 +102,7 @@ def cross_entropy(
     """
     check_reduction(reduction, "cross_entropy")
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}; it lies in [0, 1]")
+        raise InputError(f"cross_entropy: label_smoothing is {label_smoothing}; it lies in [0, 1]")
     input = floating(input)
     if input.ndim == 0:
         raise ShapeError("cross_entropy: the logits are one number; they need a dimension of classes, (N, C)")
@@ -111,7 +112,7 @@ def cross_entropy(
     if target.dtype.kind == "f":
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     if target.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: targets are class numbers, got {target.dtype}; convert: target.long()")
+        raise KindError(f"cross_entropy: targets are class numbers, got {target.dtype}; convert: target.long()")
     expected = (*input.shape[:1], *input.shape[2:]) if input.ndim > 1 else ()
     if tuple(target.shape) != expected:
         hint = ""
@@ -160,7 +161,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """(input − target)², averaged, summed, or each. Shapes must be equal: broadcasting here is nearly always a bug."""
     check_reduction(reduction, "mse_loss")
     if not isinstance(input, Variable) or not isinstance(target, Variable):
-        raise TypeError(f"mse_loss: expected two tensors, got {type(input).__name__} and {type(target).__name__}")
+        raise KindError(f"mse_loss: expected two tensors, got {type(input).__name__} and {type(target).__name__}")
     check_same_shape(input, target, "mse_loss")
     x, y = promoted(input, target, at_least=2)
     return MSE.apply(x, y, reduction)

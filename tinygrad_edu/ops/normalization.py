@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from ..autograd import Operation
+from ..errors import KindError
 from ..kernels import K
 from ._common import Array, ShapeError
 from .elementwise import sqrt
@@ -111,12 +112,12 @@ def _check(operation: str, x: Any, size: int, **parameters: Any) -> None:
         if value is not None and tuple(value.shape) != (size,):
             raise ShapeError(f"{operation}: {name} has shape {tuple(value.shape)}; {(size,)} goes with this input")
         if value is not None and value.dtype != x.dtype:
-            raise TypeError(
+            raise KindError(
                 f"{operation}: input is {x.dtype}, {name} {value.dtype}: they must be one float dtype; "
                 f"convert the input (x.to(weight.dtype)) or the module (model.double())"
             )
     if x.dtype.kind != "f":
-        raise TypeError(f"{operation}: the input is {x.dtype}; convert it first: x.float()")
+        raise KindError(f"{operation}: the input is {x.dtype}; convert it first: x.float()")
 
 
 def _flat(operation: str, x: Any, shape: Any, *parameters: Any) -> tuple[Any, ...]:

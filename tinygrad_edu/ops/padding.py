@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation
+from ..errors import InputError
 from ..kernels import K
 from ._common import Array, ShapeError
 from .shape import getitem
@@ -66,9 +67,9 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
     if mode == "constant":
         return pad_constant(x, pad, 0.0 if value is None else value)
     if mode not in _NUMPY_MODES:
-        raise ValueError(f'pad: mode is "{mode}"; it can be "constant", "reflect", "replicate" or "circular"')
+        raise InputError(f'pad: mode is "{mode}"; it can be "constant", "reflect", "replicate" or "circular"')
     if value is not None and value != 0:
-        raise ValueError(f'pad: mode "{mode}" takes its entries from the tensor; leave value={value} out')
+        raise InputError(f'pad: mode "{mode}" takes its entries from the tensor; leave value={value} out')
     for dim, (before, after) in enumerate(pairs(x, pad)):
         n = x.shape[dim]
         if before == after == 0:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation, Variable
+from ..errors import InputError, KindError
 from ..kernels import K
 from ..kernels.geometry import pooled
 from ._common import Array, ShapeError, per_dimension
@@ -117,21 +118,21 @@ def _checked(x: Any, d: int, operation: str, kernel: Any, stride: Any, padding: 
              ceil_mode: bool) -> tuple[Sizes, Sizes, Sizes, Sizes]:  # fmt: skip
     """The four sizes as tuples; ShapeError or ValueError for a pool that has no meaning."""
     if not hasattr(x, "_array"):
-        raise TypeError(f"{operation}: expected a tensor, got {type(x).__name__}")
+        raise KindError(f"{operation}: expected a tensor, got {type(x).__name__}")
     if x.ndim not in (d + 1, d + 2):
         raise ShapeError(
             f"{operation}: the input has shape {tuple(x.shape)}; it must be (batch, channels, {d} spatial sizes), "
             f"or the same without the batch"
         )
     if x.dtype.kind != "f":
-        raise TypeError(f"{operation}: the input is {x.dtype}; convert it first: x.float()")
+        raise KindError(f"{operation}: the input is {x.dtype}; convert it first: x.float()")
     kernel = per_dimension(kernel, d, operation, "kernel_size", 1)
     stride = per_dimension(kernel if stride is None else stride, d, operation, "stride", 1)
     padding = per_dimension(padding, d, operation, "padding", 0)
     dilation = per_dimension(dilation, d, operation, "dilation", 1)
     for n, k, s, p, e in zip(x.shape[-d:], kernel, stride, padding, dilation, strict=True):
         if p > (e * (k - 1) + 1 if d == 1 else k) // 2:  # dilation counts in one dimension only, as in PyTorch
-            raise ValueError(f"{operation}: padding {padding} is more than half of the window {kernel}")
+            raise InputError(f"{operation}: padding {padding} is more than half of the window {kernel}")
         windows = pooled(n, k, s, p, e, ceil_mode)
         if n == 0 or windows < 1:
             raise ShapeError(
@@ -139,7 +140,7 @@ def _checked(x: Any, d: int, operation: str, kernel: Any, stride: Any, padding: 
             )
         starts = range(-p, windows * s - p, s)
         if e > 1 and any(not any(0 <= a + j * e < n for j in range(k)) for a in starts):
-            raise ValueError(f"{operation}: with dilation {dilation} and padding {padding} a window sees padding only")
+            raise InputError(f"{operation}: with dilation {dilation} and padding {padding} a window sees padding only")
     return kernel, stride, padding, dilation
 
 
@@ -156,7 +157,7 @@ def avg_pool(x: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, co
     """Means of the windows of x (N, C, *S) or (C, *S); sums over `divisor` if it is given."""
     kernel, stride, padding, _ = _checked(x, d, f"avg_pool{d}d", kernel, stride, padding, 1, ceil_mode)
     if divisor == 0:
-        raise ValueError(f"avg_pool{d}d: divisor_override is 0; it must be another number, or None")
+        raise InputError(f"avg_pool{d}d: divisor_override is 0; it must be another number, or None")
     batch = x if x.ndim == d + 2 else x.unsqueeze(0)
     y = AvgPool.apply(batch, kernel, stride, padding, ceil_mode, count_include_pad, divisor)
     return y if x.ndim == d + 2 else y.squeeze(0)
@@ -170,7 +171,7 @@ def adaptive_sizes(x: Any, output_size: Any, d: int, operation: str) -> Sizes:
         raise ShapeError(f"{operation}: output_size {output_size} must have {d} entries")
     sizes = tuple([int(n if w is None else w) for n, w in zip(x.shape[-d:], wanted, strict=True)])
     if min(sizes) < 0:
-        raise ValueError(f"{operation}: output_size {sizes} must not be negative")
+        raise InputError(f"{operation}: output_size {sizes} must not be negative")
     return sizes
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..autograd import Operation, Variable
+from ..errors import KindError, RangeError
 from ..kernels import K
 from ._common import ShapeError, category, floating, normalized_dim, normalized_dims
 from .elementwise import exp, log, sqrt, where
@@ -71,7 +72,7 @@ def sum(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) ->
 def mean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Mean over `dim` (one, several, or all); floats only. The mean of nothing is NaN."""
     if category(x.dtype) < 2:
-        raise TypeError(f"mean: {x.dtype} has no fractions; convert first: x.float().mean()")
+        raise KindError(f"mean: {x.dtype} has no fractions; convert first: x.float().mean()")
     axes = normalized_dims(dim, x.ndim, "mean")
     n = math.prod(x.shape[i] for i in axes)
     return Sum.apply(x, axes, keepdim) / float(n)
@@ -94,7 +95,7 @@ def std(x: Any, dim: Any = None, correction: float = 1, keepdim: bool = False) -
 def _extreme(operation: type[Operation], x: Any, dim: Any, keepdim: bool, name: str) -> Any:
     axes = normalized_dims(dim, x.ndim, name)
     if any(x.shape[i] == 0 for i in axes):
-        raise IndexError(f"{name}: shape {tuple(x.shape)} has no entry along dim {axes} to choose from")
+        raise RangeError(f"{name}: shape {tuple(x.shape)} has no entry along dim {axes} to choose from")
     return operation.apply(x, axes, keepdim)
 
 
@@ -110,7 +111,7 @@ def amin(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 def _arg(kernel: Any, x: Any, dim: int | None, keepdim: bool, name: str) -> Any:
     if x.numel() == 0:
-        raise IndexError(f"{name}: a tensor of shape {tuple(x.shape)} has no entries to choose from")
+        raise RangeError(f"{name}: a tensor of shape {tuple(x.shape)} has no entries to choose from")
     if x.ndim == 0 or dim is None:
         found = kernel(x.detach().reshape(-1)._array, 0, False)
         return Variable.wrap(found.reshape((1,) * x.ndim) if keepdim else found)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autograd import Operation, Variable
 from ..autograd.inplace import check_change, is_recorded, record_change
+from ..errors import InputError, KindError, RangeError
 from ..kernels import K
 from ._common import Array, ShapeError, check_writeable, normalized_dim, result_type, unbroadcast
 from .elementwise import cast
@@ -144,7 +145,7 @@ def split_index(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tu
     parts = _index_parts(index, shape)
     used = sum([_dims_used(p) for p in parts])
     if used > len(shape):
-        raise IndexError(f"too many indices: {used} for {len(shape)} dimensions")
+        raise RangeError(f"too many indices: {used} for {len(shape)} dimensions")
     basic: list[Any] = []
     arrays: list[Any] = []  # one for each dimension of the view
     dim = 0
@@ -157,7 +158,7 @@ def split_index(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tu
             continue
         if isinstance(p, np.ndarray) and p.dtype.kind == "b":
             if p.shape != shape[dim : dim + p.ndim]:
-                raise IndexError(f"a mask of shape {p.shape} does not fit the sizes {shape[dim : dim + p.ndim]}")
+                raise RangeError(f"a mask of shape {p.shape} does not fit the sizes {shape[dim : dim + p.ndim]}")
             basic += [slice(None)] * p.ndim if p.ndim else [None]
             arrays += p.nonzero() if p.ndim else [np.zeros(int(p), np.int64)]
         elif isinstance(p, np.ndarray):
@@ -192,7 +193,7 @@ def _index_part(part: Any, shape: tuple[int, ...]) -> Any:
     if isinstance(part, slice):
         start, stop, step = [None if n is None else operator.index(n) for n in (part.start, part.stop, part.step)]
         if step is not None and step <= 0:
-            raise ValueError(f"a slice step must be positive, got {step}; use flip(dim) to reverse")
+            raise InputError(f"a slice step must be positive, got {step}; use flip(dim) to reverse")
         return slice(start, stop, step)
     if part is None or part is Ellipsis:
         return part
@@ -205,11 +206,11 @@ def _index_part(part: Any, shape: tuple[int, ...]) -> Any:
     elif isinstance(part, list | tuple | range):
         part = np.asarray(part if len(part) else np.zeros(0, np.int64))
     elif isinstance(part, float):
-        raise IndexError(f"a tensor of shape {shape} is indexed by integers, not by {part}; use int(…)")
+        raise RangeError(f"a tensor of shape {shape} is indexed by integers, not by {part}; use int(…)")
     if not isinstance(part, np.ndarray):
-        raise TypeError(f"a tensor of shape {shape} cannot be indexed by {type(part).__name__}")
+        raise KindError(f"a tensor of shape {shape} cannot be indexed by {type(part).__name__}")
     if part.dtype.kind not in "iub":
-        raise IndexError(f"an index must hold integers or booleans, got {part.dtype}; convert it: index.long()")
+        raise RangeError(f"an index must hold integers or booleans, got {part.dtype}; convert it: index.long()")
     if part.dtype.kind == "b" or part.dtype == np.uint8:  # PyTorch reads bytes as a mask
         return part.astype(bool, copy=False)
     return int(part) if part.ndim == 0 else part.astype(np.int64, copy=False)
@@ -223,7 +224,7 @@ def getitem(x: Any, index: Any) -> Any:
             return GetItem.apply(x, basic)
         return GetItem.apply(x if _selects_all(basic) else GetItem.apply(x, basic), arrays)
     except IndexError as error:
-        raise IndexError(f"indexing a tensor of shape {tuple(x.shape)}: {error}") from None
+        raise RangeError(f"indexing a tensor of shape {tuple(x.shape)}: {error}") from None
 
 
 def _selects_all(basic: tuple[Any, ...]) -> bool:
@@ -242,7 +243,7 @@ def setitem(x: Any, index: Any, value: Any, operation: str = "setitem") -> None:
         part = array[basic]
         wide = np.broadcast_to(np.False_, part.shape)[arrays].shape if arrays else part.shape  # and checks the arrays
     except IndexError as error:
-        raise IndexError(f"assigning to a tensor of shape {tuple(x.shape)}: {error}") from None
+        raise RangeError(f"assigning to a tensor of shape {tuple(x.shape)}: {error}") from None
     value = _broadcast_value(value, wide, operation, array.shape)
     recorded = is_recorded(x, (value,))
     if recorded:
@@ -391,7 +392,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors of equal shapes but for `dim`, joined along it."""
     tensors = list(tensors)
     if not tensors:
-        raise ValueError("cat: there are no tensors to join")
+        raise InputError("cat: there are no tensors to join")
     dtype = result_type(*tensors)
     shapes = [tuple(t.shape) for t in tensors]
     axis = normalized_dim(dim, len(shapes[0]), "cat")

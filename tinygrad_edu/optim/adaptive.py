@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..creation import full, ones_like, zeros_like
+from ..errors import InputError
 from ..ops import maximum, where
 from .optimizer import Optimizer, positive, switches
 
@@ -105,7 +106,7 @@ class Adadelta(Elementwise):
                  foreach: bool | None = None, *, capturable: bool = False, maximize: bool = False,
                  differentiable: bool = False) -> None:  # fmt: skip
         if not 0 <= rho <= 1:
-            raise ValueError(f"rho is {rho}; it must lie in [0, 1]")
+            raise InputError(f"rho is {rho}; it must lie in [0, 1]")
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
                                   **switches(foreach, capturable, differentiable)})  # fmt: skip
 
@@ -215,7 +216,7 @@ class Rprop(Elementwise):
                  foreach: bool | None = None, maximize: bool = False,
                  differentiable: bool = False) -> None:  # fmt: skip
         if not 0 < etas[0] < 1 < etas[1]:
-            raise ValueError(f"etas are {etas}; the first must lie in (0, 1), the second above 1")
+            raise InputError(f"etas are {etas}; the first must lie in (0, 1), the second above 1")
         super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize,
                                   **switches(foreach, capturable, differentiable)})  # fmt: skip
 

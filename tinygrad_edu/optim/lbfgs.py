@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import enable_grad, no_grad
+from ..errors import InputError, KindError, StateError
 from ..ops import cat
 from ..tensor import Tensor
 from .optimizer import Optimizer, positive
@@ -37,20 +38,20 @@ class LBFGS(Optimizer):
                  tolerance_grad: float = 1e-7, tolerance_change: float = 1e-9, history_size: int = 100,
                  line_search_fn: str | None = None) -> None:  # fmt: skip
         if line_search_fn not in (None, "strong_wolfe"):
-            raise RuntimeError(f'LBFGS: line_search_fn is {line_search_fn!r}; it can be None or "strong_wolfe"')
+            raise StateError(f'LBFGS: line_search_fn is {line_search_fn!r}; it can be None or "strong_wolfe"')
         positive("lr", lr)
         evaluations = max_iter * 5 // 4 if max_eval is None else max_eval
         super().__init__(params, {"lr": lr, "max_iter": max_iter, "max_eval": evaluations,
                                   "tolerance_grad": tolerance_grad, "tolerance_change": tolerance_change,
                                   "history_size": history_size, "line_search_fn": line_search_fn})  # fmt: skip
         if len(self.param_groups) != 1:
-            raise ValueError("LBFGS: it has one parameter group: its steps mix all parameters")
+            raise InputError("LBFGS: it has one parameter group: its steps mix all parameters")
         self._params: list[Any] = self.param_groups[0]["params"]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Up to max_iter iterations; returns the loss at the start."""
         if closure is None:
-            raise TypeError("LBFGS.step: it needs a closure that computes the loss and its gradients, several times")
+            raise KindError("LBFGS.step: it needs a closure that computes the loss and its gradients, several times")
         with no_grad():
             return self._step(closure)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import enable_grad, no_grad
+from ..errors import InputError, KindError
 from ..kernels import K
 from ..tensor import HookHandle, Tensor
 
@@ -25,7 +26,7 @@ def positive(name: str, value: Any, zero: bool = True) -> None:
         or not value >= 0
         or (not zero and value == 0)
     ):
-        raise ValueError(f"{name} is {value!r}; it must be a number {'≥' if zero else '>'} 0")
+        raise InputError(f"{name} is {value!r}; it must be a number {'≥' if zero else '>'} 0")
 
 
 def switches(foreach: bool | None = None, capturable: bool = False, differentiable: bool = False,
@@ -51,9 +52,9 @@ class Optimizer:
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
-            raise TypeError("Optimizer: params is one tensor; pass a list of them, such as model.parameters()")
+            raise KindError("Optimizer: params is one tensor; pass a list of them, such as model.parameters()")
         if isinstance(params, set | frozenset):
-            raise TypeError("Optimizer: params is a set, which has no fixed order; pass a list")
+            raise KindError("Optimizer: params is a set, which has no fixed order; pass a list")
         self.defaults = defaults
         self._pre_hooks: dict[int, Callable[..., Any]] = {}
         self._post_hooks: dict[int, Callable[..., Any]] = {}
@@ -61,19 +62,19 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
-            raise ValueError("Optimizer: there are no parameters; is model.parameters() empty, or used up already?")
+            raise InputError("Optimizer: there are no parameters; is model.parameters() empty, or used up already?")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add parameters with hyperparameters of their own."""
         if not isinstance(group, dict) or "params" not in group:
-            raise TypeError(
+            raise KindError(
                 'Optimizer: a parameter group is a dictionary with "params", such as {"params": […], "lr": …}'
             )
         chosen = group["params"]
         if isinstance(chosen, set | frozenset):
-            raise TypeError("Optimizer: params is a set, which has no fixed order; pass a list")
+            raise KindError("Optimizer: params is a set, which has no fixed order; pass a list")
         chosen = [chosen] if isinstance(chosen, Tensor) else list(chosen)
         names = {}
         if chosen and all(isinstance(p, tuple) and len(p) == 2 for p in chosen):  # model.named_parameters()
@@ -82,13 +83,13 @@ class Optimizer:
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for i, p in enumerate(chosen):
             if not isinstance(p, Tensor):
-                raise TypeError(f"Optimizer: parameter {i} is a {type(p).__name__}, not a tensor")
+                raise KindError(f"Optimizer: parameter {i} is a {type(p).__name__}, not a tensor")
             if not p.is_leaf:
-                raise ValueError(f"Optimizer: parameter {i} of shape {p.shape} was computed; only leaves are optimised")
+                raise InputError(f"Optimizer: parameter {i} of shape {p.shape} was computed; only leaves are optimised")
             if p.dtype.kind != "f":
-                raise TypeError(f"Optimizer: parameter {i} of shape {p.shape} is {p.dtype}; only floats are optimised")
+                raise KindError(f"Optimizer: parameter {i} of shape {p.shape} is {p.dtype}; only floats are optimised")
             if id(p) in known:
-                raise ValueError(f"Optimizer: parameter {i} of shape {p.shape} appears twice")
+                raise InputError(f"Optimizer: parameter {i} of shape {p.shape} appears twice")
             known.add(id(p))
         complete = {**self.defaults, **group, **names, "params": chosen}
         self._check(complete)
@@ -100,7 +101,7 @@ class Optimizer:
                 positive(name, group[name])
         betas = group.get("betas", ())
         if betas and (len(betas) != 2 or not all(0 <= beta < 1 for beta in betas)):
-            raise ValueError(f"betas are {betas}; each of the two must lie in [0, 1)")
+            raise InputError(f"betas are {betas}; each of the two must lie in [0, 1)")
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
@@ -130,7 +131,7 @@ class Optimizer:
                 chosen = [p for p in group["params"] if p.grad is not None]
                 for p in chosen:
                     if p.grad.dtype != p.dtype:
-                        raise TypeError(f"step: a parameter is {p.dtype}, its gradient {p.grad.dtype}; they must agree")
+                        raise KindError(f"step: a parameter is {p.dtype}, its gradient {p.grad.dtype}; they must agree")
                 for dtype in {p.dtype: None for p in chosen}:  # nearly always one: a kernel call takes one dtype
                     self._update(group, [p for p in chosen if p.dtype == dtype])
                 for p in chosen:
@@ -160,7 +161,7 @@ class Optimizer:
         groups = state_dict["param_groups"]
         sizes, theirs = [len(g["params"]) for g in self.param_groups], [len(g["params"]) for g in groups]
         if sizes != theirs:
-            raise ValueError(f"load_state_dict: the state has groups of {theirs} parameters, this optimiser {sizes}")
+            raise InputError(f"load_state_dict: the state has groups of {theirs} parameters, this optimiser {sizes}")
         parameters: dict[int, Any] = {
             int(number): p
             for g, own in zip(groups, self.param_groups, strict=True)
@@ -169,7 +170,7 @@ class Optimizer:
         loaded: dict[Any, dict[str, Any]] = defaultdict(dict)
         for number, buffers in state_dict["state"].items():
             if int(number) not in parameters:
-                raise ValueError(f"load_state_dict: there is state for parameter {number}, but no group has it")
+                raise InputError(f"load_state_dict: there is state for parameter {number}, but no group has it")
             p = parameters[int(number)]
             for name, value in buffers.items():
                 loaded[p][name] = self._taken(f"{name} of parameter {number}", name, value, p)
@@ -190,7 +191,7 @@ class Optimizer:
         if not hasattr(value, "__array__"):
             return copy.deepcopy(value)
         if tuple(value.shape) != p.shape:
-            raise ValueError(f"load_state_dict: {what} has shape {tuple(value.shape)}, not {p.shape}")
+            raise InputError(f"load_state_dict: {what} has shape {tuple(value.shape)}, not {p.shape}")
         return Tensor(np.asarray(value), p.dtype)
 
     def __repr__(self) -> str:
@@ -240,7 +241,7 @@ class SGD(Optimizer):
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
-            raise ValueError("nesterov needs a momentum above 0 and no dampening")
+            raise InputError("nesterov needs a momentum above 0 and no dampening")
 
     def _update(self, group: dict[str, Any], chosen: list[Any]) -> None:
         options = {name: group[name] for name in

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from .history import History
 
 
@@ -113,9 +114,9 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
     ) -> None:
         if mode not in ("auto", "min", "max"):
-            raise ValueError(f'EarlyStopping: mode is {mode!r}; it can be "auto", "min" or "max"')
+            raise InputError(f'EarlyStopping: mode is {mode!r}; it can be "auto", "min" or "max"')
         if patience < 1:
-            raise ValueError(f"EarlyStopping: patience is {patience}; it must be at least 1 epoch")
+            raise InputError(f"EarlyStopping: patience is {patience}; it must be at least 1 epoch")
         self.monitor = monitor
         self.patience = patience
         self.min_delta = min_delta
@@ -182,7 +183,7 @@ class Checkpoint(Callback):
         every_steps: int | None = None,
     ) -> None:
         if every_steps is not None and every_steps < 1:
-            raise ValueError(f"Checkpoint: every_steps is {every_steps}; it must be at least 1")
+            raise InputError(f"Checkpoint: every_steps is {every_steps}; it must be at least 1")
         self.folder = Path(folder)
         self.every_steps = every_steps
         self.monitor = monitor

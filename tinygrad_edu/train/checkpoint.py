@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError, KindError
 from ..tensor import Tensor
 
 FORMAT, VERSION = "tinygrad_edu.checkpoint", "1"
 Arrays = dict[str, np.ndarray]
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A checkpoint cannot be used: damaged, foreign, or made for another model. Nothing has been changed."""
 
 
@@ -198,7 +199,7 @@ def _pack(value: Any, name: str, arrays: Arrays) -> Any:
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"a checkpoint cannot hold {name} = {value!r}: only tensors, arrays, numbers, strings, containers")
+    raise KindError(f"a checkpoint cannot hold {name} = {value!r}: only tensors, arrays, numbers, strings, containers")
 
 
 def _unpack(value: Any, arrays: Arrays) -> Any:

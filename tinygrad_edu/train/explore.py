@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..data import DataLoader
+from ..errors import InputError
 from ..random import Generator, default_generator
 
 
@@ -113,7 +114,7 @@ class LRCurve:
 def find_lr(trainer: Any, data: Any, lo: float, hi: float, steps: int, batch_size: int) -> LRCurve:
     """See `Trainer.find_lr`."""
     if not (0 < lo < hi < math.inf) or steps < 10:
-        raise ValueError(f"find_lr: 0 < lo < hi and steps ≥ 10 are wanted; got lo={lo}, hi={hi}, steps={steps}")
+        raise InputError(f"find_lr: 0 < lo < hi and steps ≥ 10 are wanted; got lo={lo}, hi={hi}, steps={steps}")
     probe = _copy(trainer)
     rates = [float(r) for r in np.geomspace(lo, hi, steps)]
     tried: list[float] = []
@@ -133,7 +134,7 @@ def find_lr(trainer: Any, data: Any, lo: float, hi: float, steps: int, batch_siz
             tried.append(rate)
             losses.append(smooth)
     if len(losses) < 5:
-        raise ValueError(
+        raise InputError(
             f"find_lr: the loss exploded at a learning rate of {diverged:.2g} at once; start at a lower lo"
         )
     slopes = np.gradient(np.array(losses), np.log(tried))
@@ -168,7 +169,7 @@ class Verdict:
 def overfit(trainer: Any, data: Any, batches: int, steps: int, target: float, batch_size: int) -> Verdict:
     """See `Trainer.overfit`."""
     if batches < 1 or steps < 1:
-        raise ValueError(f"overfit: batches and steps must be at least 1; got {batches}, {steps}")
+        raise InputError(f"overfit: batches and steps must be at least 1; got {batches}, {steps}")
     probe = _copy(trainer)
     with _random_numbers_kept():
         source = _endless(trainer, data, batch_size)

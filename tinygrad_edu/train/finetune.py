@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad
+from ..errors import InputError
 from ..tensor import Tensor
 from .checkpoint import CheckpointError, load_checkpoint
 from .history import History
@@ -37,7 +38,7 @@ def parameter_groups(model: Any, rates: Mapping[str, float], lr: float) -> list[
         groups[max(fits, key=len, default=None)].append(parameter)
     nothing = [part for part in rates if not groups[part]]
     if nothing:
-        raise ValueError(f"no parameter's name begins with {', '.join(nothing)}; "
+        raise InputError(f"no parameter's name begins with {', '.join(nothing)}; "
                          f"there are {', '.join(n for n, _ in model.named_parameters())}")  # fmt: skip
     result = []
     for part, parameters in groups.items():
@@ -129,14 +130,14 @@ def fine_tune(
 ) -> History:
     """See `Trainer.fine_tune`."""
     if not 0 <= freeze_epochs <= epochs:
-        raise ValueError(f"fine_tune: freeze_epochs={freeze_epochs} of epochs={epochs}; it must be from 0 to epochs")
+        raise InputError(f"fine_tune: freeze_epochs={freeze_epochs} of epochs={epochs}; it must be from 0 to epochs")
     if trainer.schedule is not None:
-        raise ValueError("fine_tune: makes its own optimisers, so the trainer must have no schedule")
+        raise InputError("fine_tune: makes its own optimisers, so the trainer must have no schedule")
     model = trainer.model
     part = part_of(model, head)
     inside = {id(p) for p in part.parameters()}
     if not inside:
-        raise ValueError(f"fine_tune: the head, a {type(part).__name__}, has no parameters to train")
+        raise InputError(f"fine_tune: the head, a {type(part).__name__}, has no parameters to train")
     first = trainer.optimizer
     settings = {key: value for key, value in first.defaults.items() if key != "lr"}
     learned = [p.requires_grad for p in model.parameters()]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..errors import InputError
 from .checkpoint import write_atomically
 
 H = TypeVar("H", bound="HParams")
@@ -45,13 +46,13 @@ class HParams:
         fields = {f.name: f for f in dataclasses.fields(cls)}
         unknown = [name for name in values if name not in fields]
         if unknown:
-            raise ValueError(f"{cls.__name__} has no {', '.join(unknown)}; it has {', '.join(fields)}")
+            raise InputError(f"{cls.__name__} has no {', '.join(unknown)}; it has {', '.join(fields)}")
         hints = typing.get_type_hints(cls)
         converted = {name: _as_type(value, hints[name], f"{cls.__name__}.{name}") for name, value in values.items()}
         try:
             return cls(**converted)
         except TypeError as error:
-            raise ValueError(f"{cls.__name__}: {error}") from None
+            raise InputError(f"{cls.__name__}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write JSON, atomically."""
@@ -63,9 +64,9 @@ class HParams:
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: not JSON: {error}") from None
+            raise InputError(f"{path}: not JSON: {error}") from None
         if not isinstance(values, dict):
-            raise ValueError(f"{path}: holds a {type(values).__name__}, not hyperparameters")
+            raise InputError(f"{path}: holds a {type(values).__name__}, not hyperparameters")
         return cls.from_dict(values)
 
 
@@ -98,4 +99,4 @@ def _as_type(value: Any, hint: Any, where: str) -> Any:
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     name = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
-    raise ValueError(f"{where} is {value!r}; it must be {name}")
+    raise InputError(f"{where} is {value!r}; it must be {name}")

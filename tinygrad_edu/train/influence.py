@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad
+from ..errors import InputError
 from ..nn import Module
 from ..tensor import Tensor
 from .callbacks import Callback, TrainState, is_maximised
@@ -41,9 +42,9 @@ def part_of(model: Any, part: Any) -> Any:
     if isinstance(part, Module):
         if part is model or any(part is module for module in named.values()):
             return part
-        raise ValueError(f"this {type(part).__name__} is no part of the model; its parts are {', '.join(named)}")
+        raise InputError(f"this {type(part).__name__} is no part of the model; its parts are {', '.join(named)}")
     if part not in named:
-        raise ValueError(f"the model has no part {part!r}; it has {', '.join(named)}")
+        raise InputError(f"the model has no part {part!r}; it has {', '.join(named)}")
     return named[part]
 
 
@@ -104,7 +105,7 @@ class Unfreeze(Callback):
 
     def __init__(self, epoch: int, *parts: Any, lr: float | None = None) -> None:
         if epoch < 1:
-            raise ValueError(f"Unfreeze: epoch is {epoch}; epochs count from 1")
+            raise InputError(f"Unfreeze: epoch is {epoch}; epochs count from 1")
         self.epoch = epoch
         self.parts = parts
         self.lr = lr
@@ -115,7 +116,7 @@ class Unfreeze(Callback):
         for part in self.parts or (trainer.model,):
             for name, p in part_of(trainer.model, part).named_parameters():
                 if id(p) not in known:
-                    raise ValueError(
+                    raise InputError(
                         f"Unfreeze: the optimiser does not have {name}; give it all parameters, frozen too"
                     )
 
@@ -151,9 +152,9 @@ class ReduceLROnPlateau(Callback):
         mode: str = "auto",
     ) -> None:
         if not 0 < factor < 1:
-            raise ValueError(f"ReduceLROnPlateau: factor is {factor}; it must be between 0 and 1")
+            raise InputError(f"ReduceLROnPlateau: factor is {factor}; it must be between 0 and 1")
         if patience < 1:
-            raise ValueError(f"ReduceLROnPlateau: patience is {patience}; it must be at least 1 epoch")
+            raise InputError(f"ReduceLROnPlateau: patience is {patience}; it must be at least 1 epoch")
         self.monitor = monitor
         self.factor, self.patience, self.min_delta = factor, patience, min_delta
         self.cooldown, self.min_lr = cooldown, min_lr
@@ -201,7 +202,7 @@ class EMA(Callback):
 
     def __init__(self, decay: float = 0.999, *, swap: bool = True) -> None:
         if not 0 <= decay < 1:
-            raise ValueError(f"EMA: decay is {decay}; it must be from 0 to less than 1")
+            raise InputError(f"EMA: decay is {decay}; it must be from 0 to less than 1")
         self.decay = decay
         self.swap = swap
         self.average: dict[str, np.ndarray] = {}

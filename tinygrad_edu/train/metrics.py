@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
+
 
 def accuracy(outputs: Any, targets: Any) -> float:
     """The share of rows whose largest output is at the target label. outputs (N, C), targets (N,) integers."""
     scores, labels = _array(outputs), _array(targets)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
-        raise ValueError(f"accuracy: outputs {scores.shape} and targets {labels.shape}; (N, C) and (N,) are wanted")
+        raise InputError(f"accuracy: outputs {scores.shape} and targets {labels.shape}; (N, C) and (N,) are wanted")
     return float((scores.argmax(axis=1) == labels).mean())
 
 
@@ -19,7 +21,7 @@ def mean_absolute_error(outputs: Any, targets: Any) -> float:
     """The mean of |output − target|, in the units of the target. Equal shapes."""
     predicted, wanted = _array(outputs), _array(targets)
     if predicted.shape != wanted.shape:
-        raise ValueError(f"mean_absolute_error: outputs {predicted.shape} and targets {wanted.shape}; reshape one")
+        raise InputError(f"mean_absolute_error: outputs {predicted.shape} and targets {wanted.shape}; reshape one")
     return float(np.abs(predicted - wanted).mean(dtype=np.float64))
 
 
@@ -30,7 +32,7 @@ def r2_score(outputs: Any, targets: Any) -> float:
     """
     predicted, wanted = _array(outputs).astype(np.float64).reshape(-1), _array(targets).astype(np.float64).reshape(-1)
     if predicted.shape != wanted.shape:
-        raise ValueError(f"r2_score: {predicted.size} outputs and {wanted.size} targets")
+        raise InputError(f"r2_score: {predicted.size} outputs and {wanted.size} targets")
     spread = float(((wanted - wanted.mean()) ** 2).sum())
     return 1.0 - float(((predicted - wanted) ** 2).sum()) / spread if spread else float("nan")
 

@@ -23,12 +23,13 @@ import numpy as np
 
 from ..data import DataLoader
 from ..data.dataset import gather
+from ..errors import InputError, StateError
 from ..tensor import Tensor
 from .callbacks import Callback, TrainState
 from .checkpoint import fingerprint
 
 
-class ParallelError(RuntimeError):
+class ParallelError(StateError):
     """The processes cannot go on together: one is silent, or runs other code, data or settings."""
 
 
@@ -130,7 +131,7 @@ class ShardLoader:
 
     def __init__(self, loader: Any, rank: int, size: int) -> None:
         if loader.collate_fn is not None and not hasattr(loader.dataset, "__getitem__"):
-            raise ValueError("DataParallel: a data set with numbered rows is wanted, so that they can be dealt out")
+            raise InputError("DataParallel: a data set with numbered rows is wanted, so that they can be dealt out")
         self.loader, self.rank, self.size = loader, rank, size
         self.dataset, self.batch_size, self.shuffle = loader.dataset, loader.batch_size, loader.shuffle
         self.ghost = False
@@ -195,7 +196,7 @@ class DataParallel:
 
     def __init__(self, communicator: Communicator, *, bucket_bytes: int = 1 << 20, timeout: float = 60.0) -> None:
         if bucket_bytes < 1 or not timeout > 0:
-            raise ValueError(f"DataParallel: bucket_bytes={bucket_bytes} and timeout={timeout} must be positive")
+            raise InputError(f"DataParallel: bucket_bytes={bucket_bytes} and timeout={timeout} must be positive")
         self.communicator = communicator
         self.rank, self.size = communicator.rank, communicator.size
         self.bucket_bytes, self.timeout = bucket_bytes, timeout

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from ..errors import InputError
 from .callbacks import Callback, TrainState
 
 MODES = ("auto", "bar", "lines", "none")
@@ -14,7 +15,7 @@ MODES = ("auto", "bar", "lines", "none")
 def make_progress(mode: str) -> Callback | None:
     """The callback for `progress=`: "bar", "lines", "none", or "auto" (a bar if there is a terminal and `rich`)."""
     if mode not in MODES:
-        raise ValueError(f"progress is {mode!r}; it can be {', '.join(MODES)}")
+        raise InputError(f"progress is {mode!r}; it can be {', '.join(MODES)}")
     if mode == "none":
         return None
     if mode == "bar" or (mode == "auto" and sys.stdout.isatty()):

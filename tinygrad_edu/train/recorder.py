@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from .callbacks import Callback, TrainState
 from .checkpoint import write_atomically
 
@@ -30,7 +31,7 @@ class Recorder(Callback):
 
     def __init__(self, level: str = "light", path: str | os.PathLike[str] | None = None) -> None:
         if level not in LEVELS[1:]:
-            raise ValueError(f"Recorder: level is {level!r}; it can be {', '.join(LEVELS[1:])}")
+            raise InputError(f"Recorder: level is {level!r}; it can be {', '.join(LEVELS[1:])}")
         self.level = level
         self.path = None if path is None else Path(path)
         self.every = 1
@@ -41,7 +42,7 @@ class Recorder(Callback):
         """Choose the distance between moments; a new run starts with nothing recorded."""
         count = sum(p.numel() for p in trainer.model.parameters())
         if self.level == "full" and count > FULL_LIMIT:
-            raise ValueError(
+            raise InputError(
                 f'Recorder: record="full" keeps every value; this model has {count:,} parameters, more than '
                 f'{FULL_LIMIT:,}; use record="light"'
             )

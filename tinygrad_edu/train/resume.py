@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
 from ..random import default_generator
 from .callbacks import Callback
 from .checkpoint import CheckpointError, check_model_state, check_optimizer_state, load_checkpoint
@@ -41,7 +42,7 @@ def resume_from(trainer: Any, source: str | os.PathLike[str]) -> None:
     check_model_state(path, trainer.model, saved["model"])
     check_optimizer_state(path, trainer.optimizer, saved["optimizer"])
     if saved["fit"] != settings:
-        raise ValueError(f"{path}: the run was made with {saved['fit']}, now it is {settings}; use the same")
+        raise InputError(f"{path}: the run was made with {saved['fit']}, now it is {settings}; use the same")
     named = _named(trainer.callbacks)
     missing = saved["callbacks"].keys() - named.keys()
     if missing:
@@ -66,7 +67,7 @@ def _file(trainer: Any, source: str | os.PathLike[str]) -> Path | None:
     """The file that `resume=` means; None for "auto" where there is none yet."""
     if source == "auto":
         if trainer.run_dir is None:
-            raise ValueError('Trainer.fit: resume="auto" looks into run_dir; give the Trainer one, or name a file')
+            raise InputError('Trainer.fit: resume="auto" looks into run_dir; give the Trainer one, or name a file')
         path = Path(trainer.run_dir) / "ckpt" / "last.safetensors"
         return path if path.exists() else None
     path = Path(source)

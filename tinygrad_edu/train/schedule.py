@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import InputError
 from ..optim import lr_scheduler
 from .callbacks import Callback, TrainState
 
@@ -32,7 +33,7 @@ class Schedule(Callback):
         if not hasattr(inner, "step") and callable(inner):
             inner = inner(optimizer)  # a function that makes it
         if getattr(inner, "optimizer", None) is not optimizer:
-            raise ValueError(
+            raise InputError(
                 f"Trainer: schedule is {type(inner).__name__} over another optimiser than the trainer's; "
                 f"make it of the same object, or give a function: schedule=lambda optimizer: StepLR(optimizer, 10)"
             )

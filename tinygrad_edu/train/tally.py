@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..errors import InputError
+
 
 class Means:
     """Means over rows, from means over batches: each counts by its number of rows, the loss by their weights."""
@@ -64,8 +66,8 @@ class evaluating:
 def check_limits(epochs: Any, max_steps: Any, max_seconds: Any) -> None:
     """ValueError for counts that mean nothing."""
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
-        raise ValueError(f"Trainer.fit: epochs is {epochs!r}; it must be a whole number, 0 or more")
+        raise InputError(f"Trainer.fit: epochs is {epochs!r}; it must be a whole number, 0 or more")
     if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1):
-        raise ValueError(f"Trainer.fit: max_steps is {max_steps!r}; it must be a whole number, 1 or more, or None")
+        raise InputError(f"Trainer.fit: max_steps is {max_steps!r}; it must be a whole number, 1 or more, or None")
     if max_seconds is not None and not max_seconds > 0:
-        raise ValueError(f"Trainer.fit: max_seconds is {max_seconds!r}; it must be a positive number, or None")
+        raise InputError(f"Trainer.fit: max_seconds is {max_seconds!r}; it must be a positive number, or None")

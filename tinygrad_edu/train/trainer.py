@@ -22,6 +22,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..data import DataLoader, HeldOut, TensorDataset, check_finite, train_dev_test_split
+from ..errors import InputError, KindError
 from ..nn.utils import clip_grad_norm_
 from ..random import Generator
 from ..tensor import Tensor
@@ -74,13 +75,13 @@ class Trainer:
         parallel: Any = None,
     ) -> None:
         if progress not in MODES:
-            raise ValueError(f"Trainer: progress is {progress!r}; it can be {', '.join(MODES)}")
+            raise InputError(f"Trainer: progress is {progress!r}; it can be {', '.join(MODES)}")
         if record not in LEVELS:
-            raise ValueError(f"Trainer: record is {record!r}; it can be {', '.join(LEVELS)}")
+            raise InputError(f"Trainer: record is {record!r}; it can be {', '.join(LEVELS)}")
         if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
-            raise ValueError(f"Trainer: accumulate is {accumulate!r}; it must be a whole number of batches, 1 or more")
+            raise InputError(f"Trainer: accumulate is {accumulate!r}; it must be a whole number of batches, 1 or more")
         if clip_norm is not None and not clip_norm > 0:
-            raise ValueError(f"Trainer: clip_norm is {clip_norm!r}; it must be a positive number, or None")
+            raise InputError(f"Trainer: clip_norm is {clip_norm!r}; it must be a positive number, or None")
         self.model = model.to(device)
         self.loss = loss
         self.optimizer = optimizer
@@ -360,7 +361,7 @@ class Trainer:
         weighted = sample_weight is not None or class_weight is not None
         if isinstance(train, DataLoader):
             if weighted or isinstance(val, float):
-                raise ValueError("Trainer.fit: weights and val=<fraction> need a data set or arrays, not a DataLoader")
+                raise InputError("Trainer.fit: weights and val=<fraction> need a data set or arrays, not a DataLoader")
         else:
             train = self._dataset(train, "train")
             weights = row_weights(train, sample_weight, class_weight, np.dtype(self._dtype()))
@@ -389,15 +390,15 @@ class Trainer:
         if isinstance(data, WeightedRows):
             return data
         if isinstance(data, HeldOut):
-            raise ValueError(f"Trainer: {name} is held-out test data; train and tune on other rows, evaluate() it once")
+            raise InputError(f"Trainer: {name} is held-out test data; train and tune on other rows, evaluate() it once")
         if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], int | float):
             data = TensorDataset(self._floats(data[0]), self._floats(data[1]))
         if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
-            raise TypeError(f"Trainer: {name} is a {type(data).__name__}; give (X, y), a data set or a DataLoader")
+            raise KindError(f"Trainer: {name} is a {type(data).__name__}; give (X, y), a data set or a DataLoader")
         if len(data) and hasattr(data, "gather"):
             parts = data[:]
             if len(parts) != 2:
-                raise ValueError(f"Trainer: the rows of {name} have {len(parts)} parts; (input, target) is wanted")
+                raise InputError(f"Trainer: the rows of {name} have {len(parts)} parts; (input, target) is wanted")
             for part, letter in zip(parts, "Xy", strict=True):
                 check_finite(part, f"{name}: {letter}")
         return data
@@ -427,7 +428,7 @@ class Trainer:
         for callback in self.callbacks:
             if callback.monitor is not None and callback.monitor not in known:
                 hint = "" if validation or not callback.monitor.startswith("val_") else "; fit(…, val=…) makes it"
-                raise ValueError(
+                raise InputError(
                     f"{type(callback).__name__} monitors {callback.monitor!r}, but there are {', '.join(known)}{hint}"
                 )
 

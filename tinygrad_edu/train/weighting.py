@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import gather
+from ..errors import InputError, KindError
 from ..tensor import Tensor
 
 
@@ -45,31 +46,31 @@ def row_weights(dataset: Any, sample_weight: Any, class_weight: Any, dtype: Any)
     if sample_weight is not None:
         given = np.asarray(sample_weight.numpy() if isinstance(sample_weight, Tensor) else sample_weight, np.float64)
         if given.shape != (len(dataset),):
-            raise ValueError(
+            raise InputError(
                 f"sample_weight has shape {given.shape}; one weight for each of {len(dataset)} rows is due"
             )
         if not np.isfinite(given).all() or (given < 0).any():
-            raise ValueError("sample_weight has negative or infinite entries; a weight is 0 or a positive number")
+            raise InputError("sample_weight has negative or infinite entries; a weight is 0 or a positive number")
         weights *= given.astype(dtype)
     if class_weight is not None:
         weights *= _class_weights(np.asarray(dataset[:][1].numpy()), class_weight).astype(dtype)
     if len(weights) and not weights.any():
-        raise ValueError("all rows have weight 0: nothing would be learned")
+        raise InputError("all rows have weight 0: nothing would be learned")
     return weights
 
 
 def _class_weights(labels: np.ndarray, class_weight: Mapping[int, float] | str) -> np.ndarray:
     """The weight of each row by its label."""
     if labels.ndim != 1 or labels.dtype.kind not in "iub":
-        raise ValueError(f"class_weight is for integer labels; the targets are {labels.dtype} of shape {labels.shape}")
+        raise InputError(f"class_weight is for integer labels; the targets are {labels.dtype} of shape {labels.shape}")
     classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
-            raise ValueError(f'class_weight is {class_weight!r}; it can be "balanced" or a dict {{label: weight}}')
+            raise InputError(f'class_weight is {class_weight!r}; it can be "balanced" or a dict {{label: weight}}')
         return np.asarray((len(labels) / (len(classes) * counts))[place])
     values = np.array([float(class_weight.get(int(label), 1.0)) for label in classes])
     if not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError(f"class_weight {dict(class_weight)} has a negative or infinite weight")
+        raise InputError(f"class_weight {dict(class_weight)} has a negative or infinite weight")
     return np.asarray(values[place])
 
 
@@ -88,7 +89,7 @@ def row_losses(loss: Callable[..., Any]) -> Callable[[Any, Any], Any]:
             try:
                 return loss(outputs, targets, reduction="none")
             except TypeError as error:
-                raise TypeError(
+                raise KindError(
                     f"row weights need one loss per row, but {getattr(loss, '__name__', type(loss).__name__)} does not "
                     f'take reduction="none" ({error}); use a loss of nn or nn.functional'
                 ) from error
@@ -96,7 +97,7 @@ def row_losses(loss: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     def per_row(outputs: Any, targets: Any) -> Any:
         losses = each(outputs, targets)
         if losses.ndim == 0 or losses.shape[0] != len(targets):
-            raise TypeError(f"row weights need one loss per row; this loss gave shape {tuple(losses.shape)}")
+            raise KindError(f"row weights need one loss per row; this loss gave shape {tuple(losses.shape)}")
         return losses.reshape(len(targets), -1).mean(1) if losses.ndim > 1 else losses
 
     return per_row

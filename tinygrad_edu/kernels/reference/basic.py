@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import RangeError
 from ..protocol import Array, Axes
 
 name = "reference"
@@ -243,7 +244,7 @@ def checked_classes(target: Array, classes: int, ignore_index: int) -> Array:
     wrong = counts & ((target < 0) | (target >= classes))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise IndexError(
+        raise RangeError(
             f"cross_entropy: target[{row}] is {int(target[row])}, but the logits have {classes} classes: "
             f"targets must lie in [0, {classes - 1}]" + (f" or be ignore_index {ignore_index}")
         )

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ...errors import InputError
 from ..geometry import convolved
 from ..protocol import Array, Axes
 from .basic import quiet
@@ -67,7 +68,7 @@ def convolve_input_gradient(
     kernel, n, o = w.shape[2:], g.shape[0], w.shape[0]
     expected = tuple([convolved(*size) for size in zip(spatial, kernel, stride, padding, dilation, strict=True)])
     if g.shape[2:] != expected:
-        raise ValueError(f"convolve_input_gradient: {spatial} gives outputs of {expected}, not {g.shape[2:]}")
+        raise InputError(f"convolve_input_gradient: {spatial} gives outputs of {expected}, not {g.shape[2:]}")
     taps = w.shape[1] * math.prod(kernel)
     dcolumns = np.matmul(channels_last(g, groups), w.reshape(groups, o // groups, taps))  # (G, N·S', C/G·k)
     split = dcolumns.reshape(groups, n, *expected, w.shape[1], *kernel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...errors import RangeError
 from ..protocol import Array
 
 
@@ -11,7 +12,7 @@ def checked(name: str, index: Array, rows: int) -> None:
     """IndexError for a row that does not exist."""
     wrong = (index < 0) | (index >= rows)
     if wrong.any():
-        raise IndexError(f"{name}: index {int(index[wrong][0])} is out of range for a table of {rows} rows")
+        raise RangeError(f"{name}: index {int(index[wrong][0])} is out of range for a table of {rows} rows")
 
 
 def take(weight: Array, index: Array) -> Array:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ...errors import RangeError
 from ..geometry import pooled
 from ..protocol import Array, Axes
 from .basic import quiet
@@ -45,7 +46,7 @@ def scatter_planes(g: Array, indices: Array, spatial: Axes) -> Array:
     planes, size = g.shape[0] * g.shape[1], math.prod(spatial)
     wrong = (indices < 0) | (indices >= size)
     if wrong.any():
-        raise IndexError(
+        raise RangeError(
             f"scatter_planes: index {int(indices[wrong][0])} lies outside a plane of {spatial}, {size} entries"
         )
     out = np.zeros((planes, size), g.dtype)

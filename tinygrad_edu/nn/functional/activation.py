@@ -10,6 +10,7 @@ from typing import Any
 
 from ... import ops
 from ...creation import arange, rand
+from ...errors import InputError
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
@@ -55,7 +56,7 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """x limited to [min_val, max_val]; the gradient passes strictly inside."""
     if min_val > max_val:
-        raise ValueError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
+        raise InputError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
     return ops.where(input <= min_val, min_val, ops.where(input >= max_val, max_val, input))
 
 
@@ -77,7 +78,7 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha·(e^{x/alpha} − 1). Barron 2017."""
     if alpha == 0:
-        raise ValueError("celu: alpha is 0; it must be another number")
+        raise InputError("celu: alpha is 0; it must be another number")
     below = ops.elu(input / alpha) * alpha if alpha > 0 else alpha * (input / alpha).exp() - alpha
     return ops.where(input > 0, input, below)
 
@@ -127,7 +128,7 @@ def tanhshrink(input: Any) -> Any:
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
     """x moved towards 0 by lambd; 0 where |x| ≤ lambd."""
     if not lambd >= 0:
-        raise ValueError(f"softshrink: lambd is {lambd}; it must not be negative")
+        raise InputError(f"softshrink: lambd is {lambd}; it must not be negative")
     return ops.where(input.abs() <= lambd, 0.0, input - ops.sign(input) * lambd)
 
 

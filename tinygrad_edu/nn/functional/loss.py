@@ -8,6 +8,7 @@ from typing import Any
 from ... import ops
 from ...autograd import Function
 from ...creation import full_like
+from ...errors import InputError, KindError, RangeError
 from ...ops import check_reduction
 from ...tensor import Tensor
 
@@ -15,7 +16,7 @@ from ...tensor import Tensor
 def check_pair(input: Any, target: Any, operation: str) -> None:
     """TypeError unless both are tensors, ShapeError unless they have one shape: broadcasting here is a bug."""
     if not isinstance(input, Tensor) or not isinstance(target, Tensor):
-        raise TypeError(
+        raise KindError(
             f"{operation}: expected two tensors, got {type(input).__name__} and {type(target).__name__}; "
             f"make them tensors with tg.tensor(…)"
         )
@@ -46,7 +47,7 @@ def reduced(losses: Any, reduction: str, operation: str) -> Any:
 def spoken(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
     """The reduction, also where it is asked for by PyTorch's old pair of arguments."""
     if isinstance(size_average, str):
-        raise TypeError(f'the reduction is given by name here: reduction="{size_average}"')
+        raise KindError(f'the reduction is given by name here: reduction="{size_average}"')
     if size_average is None and reduce is None:
         return reduction
     if reduce is False:
@@ -95,7 +96,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     """d²/2 for |d| < delta, else delta·(|d| − delta/2), d = input − target. Huber 1964."""
     check_pair(input, target, "huber_loss")
     if not delta > 0:
-        raise ValueError(f"huber_loss: delta is {delta}; it must be positive")
+        raise InputError(f"huber_loss: delta is {delta}; it must be positive")
     losses = weighted(_huber(input, target, delta), weight, "huber_loss")
     return _weighted_mean(losses, weight, reduction, "huber_loss")
 
@@ -113,7 +114,7 @@ def smooth_l1_loss(input: Any, target: Any, size_average: bool | None = None, re
     check_pair(input, target, "smooth_l1_loss")
     reduction = spoken(size_average, reduce, reduction)
     if not beta >= 0:
-        raise ValueError(f"smooth_l1_loss: beta is {beta}; it must not be negative")
+        raise InputError(f"smooth_l1_loss: beta is {beta}; it must not be negative")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
     return reduced(_huber(input, target, beta) / beta, reduction, "smooth_l1_loss")
@@ -135,14 +136,14 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: bool | N
             f"got {tuple(target.shape)}; classes are dimension {dim} of the input"
         )
     if target.dtype.kind not in "iu":
-        raise TypeError(f"nll_loss: targets are class numbers, got {target.dtype}; convert: target.long()")
+        raise KindError(f"nll_loss: targets are class numbers, got {target.dtype}; convert: target.long()")
     classes = input.shape[dim]
     if weight is not None and tuple(weight.shape) != (classes,):
         raise ops.ShapeError(f"nll_loss: {classes} classes need a weight {(classes,)}, not {tuple(weight.shape)}")
     counts = target != ignore_index
     labels = ops.where(counts, target.long(), 0)
     if labels.numel() and (labels.min().item() < 0 or labels.max().item() >= classes):
-        raise IndexError(f"nll_loss: targets must lie in [0, {classes - 1}], they reach from {labels.min().item()} "
+        raise RangeError(f"nll_loss: targets must lie in [0, {classes - 1}], they reach from {labels.min().item()} "
                          f"to {labels.max().item()}")  # fmt: skip
     picked = input.gather(dim, labels.unsqueeze(dim)).squeeze(dim)
     scale = counts.to(input.dtype) if weight is None else weight[labels] * counts.to(input.dtype)
@@ -182,7 +183,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_avera
     """−t·ln p − (1 − t)·ln(1 − p) for probabilities p and targets t of one shape; see `BinaryCrossEntropy`."""
     check_pair(input, target, "binary_cross_entropy")
     if input.numel() and not (input.min().item() >= 0 and input.max().item() <= 1):
-        raise ValueError("binary_cross_entropy: input holds numbers outside [0, 1]; for logits use …_with_logits")
+        raise InputError("binary_cross_entropy: input holds numbers outside [0, 1]; for logits use …_with_logits")
     losses = BinaryCrossEntropy.apply(input, target.to(input.dtype))
     losses = weighted(losses, weight, "binary_cross_entropy")
     return reduced(losses, spoken(size_average, reduce, reduction), "binary_cross_entropy")
@@ -249,7 +250,7 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
     if tuple(var.shape) not in (tuple(input.shape), (*input.shape[:-1], 1)):
         raise ops.ShapeError(f"gaussian_nll_loss: var has shape {tuple(var.shape)}, the input {tuple(input.shape)}")
     if var.numel() and (var < 0).any().item():
-        raise ValueError("gaussian_nll_loss: var has negative entries")
+        raise InputError("gaussian_nll_loss: var has negative entries")
     var = var + (var.detach().clamp(min=eps) - var.detach())  # the gradient passes as if there were no limit
     losses = 0.5 * (var.log() + (input - target) ** 2 / var)
     return reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction, "gaussian_nll_loss")

@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import ops
 from ...creation import arange
+from ...errors import InputError, RangeError
 from ...tensor import Tensor
 from .linear import pairwise_distance
 from .loss import check_pair, reduced, spoken, weighted
@@ -53,7 +54,7 @@ def triplet_margin_loss(anchor: Any, positive: Any, negative: Any, margin: float
     check_pair(anchor, positive, "triplet_margin_loss")
     check_pair(anchor, negative, "triplet_margin_loss")
     if margin <= 0:
-        raise ValueError(f"triplet_margin_loss: margin is {margin}; it must be positive")
+        raise InputError(f"triplet_margin_loss: margin is {margin}; it must be positive")
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
@@ -71,10 +72,10 @@ def multi_margin_loss(input: Any, target: Any, p: int = 1, margin: float = 1.0, 
             f"they must be (N, C) and (N,), or (C,) and ()"
         )
     if p not in (1, 2):
-        raise ValueError(f"multi_margin_loss: p is {p}; it can be 1 or 2")
+        raise InputError(f"multi_margin_loss: p is {p}; it can be 1 or 2")
     classes = input.shape[-1]
     if target.numel() and not 0 <= target.min().item() <= target.max().item() < classes:
-        raise IndexError(f"multi_margin_loss: classes must lie in [0, {classes - 1}]")
+        raise RangeError(f"multi_margin_loss: classes must lie in [0, {classes - 1}]")
     place = target.long().unsqueeze(-1)
     gaps = (margin - input.gather(-1, place) + input).clamp(min=0)
     gaps = gaps if p == 1 else gaps * gaps
@@ -109,7 +110,7 @@ def triplet_margin_with_distance_loss(anchor: Any, positive: Any, negative: Any,
     check_pair(anchor, positive, "triplet_margin_with_distance_loss")
     check_pair(anchor, negative, "triplet_margin_with_distance_loss")
     if margin <= 0:
-        raise ValueError(f"triplet_margin_with_distance_loss: margin is {margin}; it must be positive")
+        raise InputError(f"triplet_margin_with_distance_loss: margin is {margin}; it must be positive")
     distance = pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
@@ -127,7 +128,7 @@ def multilabel_margin_loss(input: Any, target: Any, size_average: bool | None = 
     classes = input.shape[-1]
     listed = (target < 0).long().numpy().cumsum(-1) == 0
     if listed.any() and target.max().item() >= classes:
-        raise IndexError(f"multilabel_margin_loss: classes must lie in [0, {classes - 1}]")
+        raise RangeError(f"multilabel_margin_loss: classes must lie in [0, {classes - 1}]")
     marks = Tensor(listed)  # (…, C): which entries of `target` count
     is_target = ((target.unsqueeze(-1) == arange(classes)) & marks.unsqueeze(-1)).any(-2)
     pairs = is_target.unsqueeze(-1) & is_target.logical_not().unsqueeze(-2)  # (…, t, c)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ... import ops
 from ...autograd import no_grad
+from ...errors import InputError
 
 
 def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -39,7 +40,7 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
         raise ops.ShapeError(f"batch_norm: the input has shape {tuple(input.shape)}; it needs (N, C, …)")
     for name, value in (("running_mean", running_mean), ("running_var", running_var)):
         if value is None and not training:
-            raise ValueError(f"batch_norm: {name} is None, but in evaluation it is what is used; pass training=True")
+            raise InputError(f"batch_norm: {name} is None, but in evaluation it is what is used; pass training=True")
         if value is not None and tuple(value.shape) != (input.shape[1],):
             raise ops.ShapeError(f"batch_norm: {name} has shape {tuple(value.shape)}; {(input.shape[1],)} is needed")
     if not training:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import ops
 from ...creation import arange, zeros
+from ...errors import InputError, RangeError
 
 
 def _max_pool(d: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
@@ -99,11 +100,11 @@ def _max_unpool(d: int, input: Any, indices: Any, kernel: Any, stride: Any, padd
     if output_size is not None:
         wanted = tuple(output_size)[-d:]
         if any(not n - s < w < n + s for n, w, s in zip(size, wanted, stride, strict=False)) or len(wanted) != d:
-            raise ValueError(f"{operation}: output_size {tuple(output_size)} is not within one stride of {size}")
+            raise InputError(f"{operation}: output_size {tuple(output_size)} is not within one stride of {size}")
         size = wanted
     entries, lead = math.prod(size), input.shape[:-d]
     if indices.numel() and not (indices.min().item() >= 0 and indices.max().item() < entries):
-        raise IndexError(
+        raise RangeError(
             f"{operation}: indices reach from {indices.min().item()} to {indices.max().item()}; "
             f"an output of {size} has {entries} entries"
         )

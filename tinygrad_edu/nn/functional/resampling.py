@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ... import ops
+from ...errors import InputError
 
 _DIMENSIONS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 _MODES = ("nearest", "nearest-exact", "area", *_DIMENSIONS)
@@ -21,24 +22,24 @@ def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: st
     """
     d = input.ndim - 2
     if mode not in _MODES:
-        raise ValueError(f'interpolate: mode is "{mode}"; it can be one of {", ".join(_MODES)}')
+        raise InputError(f'interpolate: mode is "{mode}"; it can be one of {", ".join(_MODES)}')
     if not 1 <= d <= 3 or _DIMENSIONS.get(mode, d) != d:
-        raise ValueError(f'interpolate: mode "{mode}" does not fit an input of shape {tuple(input.shape)}')
+        raise InputError(f'interpolate: mode "{mode}" does not fit an input of shape {tuple(input.shape)}')
     if antialias:
-        raise ValueError("interpolate: antialias=True is not supported; blur first, or use mode='area'")
+        raise InputError("interpolate: antialias=True is not supported; blur first, or use mode='area'")
     if align_corners is not None and mode not in _DIMENSIONS:
-        raise ValueError(f'interpolate: align_corners has no meaning for mode "{mode}"; leave it out')
+        raise InputError(f'interpolate: align_corners has no meaning for mode "{mode}"; leave it out')
     if (size is None) == (scale_factor is None):
-        raise ValueError("interpolate: give either size or scale_factor")
+        raise InputError("interpolate: give either size or scale_factor")
     scales: list[float | None] = [None] * d
     if size is not None:
         if recompute_scale_factor:
-            raise ValueError("interpolate: recompute_scale_factor has no meaning where size is given")
+            raise InputError("interpolate: recompute_scale_factor has no meaning where size is given")
         size = ops.per_dimension(size, d, "interpolate", "size", 1)
     else:
         scales = list(scale_factor) if isinstance(scale_factor, tuple | list) else [scale_factor] * d
         if len(scales) != d:
-            raise ValueError(f"interpolate: scale_factor {scale_factor} must be a number, or {d} of them")
+            raise InputError(f"interpolate: scale_factor {scale_factor} must be a number, or {d} of them")
         size = [math.floor(n * s) for n, s in zip(input.shape[2:], scales, strict=True)]  # type: ignore[operator]
         if recompute_scale_factor:
             scales = [None] * d

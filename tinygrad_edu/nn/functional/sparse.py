@@ -9,6 +9,7 @@ import numpy as np
 from ... import ops
 from ...autograd import no_grad
 from ...creation import arange
+from ...errors import InputError, KindError
 from ...tensor import Tensor
 
 
@@ -20,9 +21,9 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None, max_norm:
     """
     rows = weight.shape[0] if weight.ndim else 0
     if sparse or scale_grad_by_freq:
-        raise ValueError("embedding: sparse=True and scale_grad_by_freq=True are not supported; leave them out")
+        raise InputError("embedding: sparse=True and scale_grad_by_freq=True are not supported; leave them out")
     if padding_idx is not None and not -rows <= padding_idx < rows:
-        raise ValueError(f"embedding: padding_idx {padding_idx} is out of range for {rows} rows")
+        raise InputError(f"embedding: padding_idx {padding_idx} is out of range for {rows} rows")
     if max_norm is not None and input.numel():
         with no_grad():
             used = Tensor(np.unique(input._array))
@@ -35,10 +36,10 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None, max_norm:
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """int64 rows with a single 1, at the position that the entry names."""
     if tensor.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: class numbers are integers, got {tensor.dtype}")
+        raise KindError(f"one_hot: class numbers are integers, got {tensor.dtype}")
     if tensor.numel() and tensor.min().item() < 0:
-        raise ValueError(f"one_hot: class numbers are not negative, got {tensor.min().item()}")
+        raise InputError(f"one_hot: class numbers are not negative, got {tensor.min().item()}")
     classes = int(tensor.max().item()) + 1 if num_classes == -1 else num_classes
     if tensor.numel() and tensor.max().item() >= classes:
-        raise ValueError(f"one_hot: class {tensor.max().item()} does not fit {classes} classes")
+        raise InputError(f"one_hot: class {tensor.max().item()} does not fit {classes} classes")
     return (tensor.unsqueeze(-1) == arange(classes)).long()

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ...autograd import no_grad
+from ...errors import StateError
 from ...ops import stack
 from ...tensor import Tensor
 
@@ -28,7 +29,7 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0,
     norms = stack([p.grad.double().norm(norm_type) for p in chosen])  # in float64 the squares of floats are finite
     total = norms.norm(norm_type).to(chosen[0].grad.dtype)
     if error_if_nonfinite and not math.isfinite(total.item()):
-        raise RuntimeError(f"clip_grad_norm_: the gradients' norm is {total.item()}; look for the step it appeared in")
+        raise StateError(f"clip_grad_norm_: the gradients' norm is {total.item()}; look for the step it appeared in")
     factor = min(max_norm / (total.item() + 1e-6), 1.0)
     for p in chosen if not factor >= 1.0 else []:
         p.grad.mul_(factor)

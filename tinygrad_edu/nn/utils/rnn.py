@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...creation import full
+from ...errors import InputError, KindError, StateError
 from ...ops import stack
 from ...tensor import Tensor
 
@@ -29,9 +30,9 @@ class PackedSequence(_Fields):
         cls, data: Any, batch_sizes: Any = None, sorted_indices: Any = None, unsorted_indices: Any = None
     ) -> PackedSequence:
         if not isinstance(data, Tensor) or not isinstance(batch_sizes, Tensor):
-            raise TypeError("PackedSequence: data and batch_sizes are tensors; use pack_sequence to make them")
+            raise KindError("PackedSequence: data and batch_sizes are tensors; use pack_sequence to make them")
         if batch_sizes.sum().item() != len(data):
-            raise ValueError(
+            raise InputError(
                 f"PackedSequence: batch_sizes add up to {batch_sizes.sum().item()}, data has {len(data)} entries"
             )
         if unsorted_indices is None and sorted_indices is not None:
@@ -69,11 +70,11 @@ def invert_permutation(permutation: Any) -> Any:
 def _lengths(lengths: Any, batch: int, longest: int) -> Any:
     found = np.asarray(lengths._array if isinstance(lengths, Tensor) else lengths).astype(np.int64)
     if found.shape != (batch,):
-        raise RuntimeError(f"pack_padded_sequence: {batch} sequences need {batch} lengths, got shape {found.shape}")
+        raise StateError(f"pack_padded_sequence: {batch} sequences need {batch} lengths, got shape {found.shape}")
     if found.size and found.min() <= 0:
-        raise RuntimeError("pack_padded_sequence: each length must be positive; leave empty sequences out of the batch")
+        raise StateError("pack_padded_sequence: each length must be positive; leave empty sequences out of the batch")
     if found.size and found.max() > longest:
-        raise RuntimeError(
+        raise StateError(
             f"pack_padded_sequence: a length is {found.max()}, but the input has {longest} steps; is batch_first right?"
         )
     return found
@@ -87,13 +88,13 @@ def pack_padded_sequence(
     `enforce_sorted`: the lengths must fall, and the sequences stay in their order; otherwise they are sorted.
     """
     if input.ndim < 2:
-        raise RuntimeError(f"pack_padded_sequence: expected (T, N, …), got shape {tuple(input.shape)}")
+        raise StateError(f"pack_padded_sequence: expected (T, N, …), got shape {tuple(input.shape)}")
     steps, batch = (input.shape[1], input.shape[0]) if batch_first else input.shape[:2]
     sizes = _lengths(lengths, batch, steps)
     order = np.argsort(-sizes, kind="stable")
     if enforce_sorted:
         if (np.diff(sizes) > 0).any():
-            raise RuntimeError(
+            raise StateError(
                 "pack_padded_sequence: the lengths must not rise; sort the sequences, or pass enforce_sorted=False"
             )
         order = np.arange(batch)
@@ -116,7 +117,7 @@ def pad_packed_sequence(
     sizes = batch_sizes._array
     steps, batch = len(sizes), int(sizes[0]) if len(sizes) else 0
     if total_length is not None and total_length < steps:
-        raise ValueError(f"pad_packed_sequence: total_length is {total_length}, the longest sequence has {steps} steps")
+        raise InputError(f"pad_packed_sequence: total_length is {total_length}, the longest sequence has {steps} steps")
     total = steps if total_length is None else total_length
     alive = np.arange(batch)[None, :] < sizes[:, None]
     step, which = np.nonzero(alive)
@@ -133,13 +134,13 @@ def pad_sequence(
 ) -> Any:
     """Tensors (Lᵢ, …) stacked to (T, N, …), or (N, T, …) with `batch_first`: T is the longest length."""
     if padding_side not in ("right", "left"):
-        raise ValueError(f'pad_sequence: padding_side is {padding_side!r}; it can be "right" or "left"')
+        raise InputError(f'pad_sequence: padding_side is {padding_side!r}; it can be "right" or "left"')
     chosen = list(sequences)
     if not chosen:
-        raise RuntimeError("pad_sequence: there are no sequences to pad")
+        raise StateError("pad_sequence: there are no sequences to pad")
     rest = {tuple(s.shape[1:]) for s in chosen}
     if any(s.ndim == 0 for s in chosen) or len(rest) > 1:
-        raise RuntimeError(
+        raise StateError(
             f"pad_sequence: sequences of shapes {[tuple(s.shape) for s in chosen]} may differ in their first size alone"
         )
     steps = max(len(s) for s in chosen)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...autograd import no_grad
+from ...errors import InputError
 from ...ops import cat
 
 
@@ -20,7 +21,7 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
     chosen = list(parameters)
     size = sum(p.numel() for p in chosen)
     if tuple(vec.shape) != (size,):
-        raise ValueError(f"vector_to_parameters: the parameters hold {size} numbers, the vector has {tuple(vec.shape)}")
+        raise InputError(f"vector_to_parameters: the parameters hold {size} numbers, the vector has {tuple(vec.shape)}")
     start = 0
     for p in chosen:
         p.copy_(vec[start : start + p.numel()].reshape(p.shape))

@@ -12,19 +12,20 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...errors import InputError, KindError
 from ..optimizer import Optimizer
 
 
 def check_optimizer(scheduler: object, optimizer: Any) -> None:
     """TypeError unless it is an optimiser."""
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"{type(scheduler).__name__}: expected an optimiser, got {type(optimizer).__name__}")
+        raise KindError(f"{type(scheduler).__name__}: expected an optimiser, got {type(optimizer).__name__}")
 
 
 def check_count(scheduler: object, name: str, value: Any) -> None:
     """ValueError unless `value` is a positive integer."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{type(scheduler).__name__}: {name} is {value!r}; it must be a positive integer")
+        raise InputError(f"{type(scheduler).__name__}: {name} is {value!r}; it must be a positive integer")
 
 
 def functions(scheduler: object, optimizer: Optimizer, given: Any) -> list[Callable[[int], float]]:
@@ -32,7 +33,7 @@ def functions(scheduler: object, optimizer: Optimizer, given: Any) -> list[Calla
     count = len(optimizer.param_groups)
     result = list(given) if isinstance(given, Sequence) else [given] * count
     if len(result) != count:
-        raise ValueError(f"{type(scheduler).__name__}: {len(result)} functions for {count} parameter groups")
+        raise InputError(f"{type(scheduler).__name__}: {len(result)} functions for {count} parameter groups")
     return result
 
 
@@ -100,7 +101,7 @@ class LRScheduler:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state."""
         if len(state_dict["base_lrs"]) != len(self.base_lrs):
-            raise ValueError(f"{type(self).__name__}: the state is of {len(state_dict['base_lrs'])} parameter groups, "
+            raise InputError(f"{type(self).__name__}: the state is of {len(state_dict['base_lrs'])} parameter groups, "
                              f"the optimiser has {len(self.base_lrs)}")  # fmt: skip
         self.last_epoch, self.base_lrs = int(state_dict["last_epoch"]), list(state_dict["base_lrs"])
         fresh, self._last_lr = self._last_lr, list(state_dict.get("_last_lr", self._last_lr))
@@ -181,7 +182,7 @@ class ConstantLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
         if not 0 < factor <= 1:
-            raise ValueError(f"ConstantLR: factor is {factor}; it must lie in (0, 1]")
+            raise InputError(f"ConstantLR: factor is {factor}; it must lie in (0, 1]")
         self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -196,7 +197,7 @@ class LinearLR(LRScheduler):
     def __init__(self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0,
                  total_iters: int = 5, last_epoch: int = -1) -> None:  # fmt: skip
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
-            raise ValueError(f"LinearLR: factors lie in (0, 1], got start {start_factor} and end {end_factor}")
+            raise InputError(f"LinearLR: factors lie in (0, 1], got start {start_factor} and end {end_factor}")
         check_count(self, "total_iters", total_iters)
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ...errors import InputError, KindError
 from ..optimizer import Optimizer
 from .base import LRScheduler, check_optimizer
 from .cycles import CyclicLR, OneCycleLR
@@ -17,10 +18,10 @@ class ChainedScheduler:
 
     def __init__(self, schedulers: Sequence[Any], optimizer: Optimizer | None = None) -> None:
         if not schedulers:
-            raise ValueError("ChainedScheduler: there must be one schedule at least")
+            raise InputError("ChainedScheduler: there must be one schedule at least")
         self.optimizer = schedulers[0].optimizer if optimizer is None else optimizer
         if any(s.optimizer is not self.optimizer for s in schedulers):
-            raise ValueError("ChainedScheduler: all schedules must belong to one optimiser")
+            raise InputError("ChainedScheduler: all schedules must belong to one optimiser")
         self.schedulers = list(schedulers)
 
     def step(self) -> None:
@@ -51,16 +52,16 @@ class SequentialLR(LRScheduler):
                  last_epoch: int = -1) -> None:  # fmt: skip
         if not schedulers or len(milestones) != len(schedulers) - 1:
             needed = max(len(schedulers) - 1, 0)
-            raise ValueError(f"SequentialLR: {len(schedulers)} schedules need {needed} milestones, "
+            raise InputError(f"SequentialLR: {len(schedulers)} schedules need {needed} milestones, "
                              f"got {len(milestones)}; there must be one schedule at least")  # fmt: skip
         for i, scheduler in enumerate(schedulers):
             own = isinstance(scheduler, LRScheduler) and type(scheduler).get_lr is LRScheduler.get_lr
             if not own or isinstance(scheduler, OneCycleLR | CyclicLR):
-                raise TypeError(f"SequentialLR: schedule {i} is a {type(scheduler).__name__}, which cannot be a part")
+                raise KindError(f"SequentialLR: schedule {i} is a {type(scheduler).__name__}, which cannot be a part")
             if scheduler.optimizer is not optimizer:
-                raise ValueError(f"SequentialLR: schedule {i} belongs to another optimiser")
+                raise InputError(f"SequentialLR: schedule {i} belongs to another optimiser")
         if list(milestones) != sorted(milestones):
-            raise ValueError(f"SequentialLR: milestones {list(milestones)} must increase")
+            raise InputError(f"SequentialLR: milestones {list(milestones)} must increase")
         self.schedulers, self.milestones = list(schedulers), list(milestones)
         super().__init__(optimizer, last_epoch)
 
@@ -78,15 +79,15 @@ class ReduceLROnPlateau:
                  eps: float = 1e-8) -> None:  # fmt: skip
         check_optimizer(self, optimizer)
         if not factor < 1:
-            raise ValueError(f"ReduceLROnPlateau: factor is {factor}; it must be below 1")
+            raise InputError(f"ReduceLROnPlateau: factor is {factor}; it must be below 1")
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise ValueError(f'ReduceLROnPlateau: mode {mode!r} is "min" or "max", {threshold_mode!r} "rel" or "abs"')
+            raise InputError(f'ReduceLROnPlateau: mode {mode!r} is "min" or "max", {threshold_mode!r} "rel" or "abs"')
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
         count = len(optimizer.param_groups)
         self.min_lrs, self.eps = list(min_lr) if isinstance(min_lr, list | tuple) else [min_lr] * count, eps
         if len(self.min_lrs) != count:
-            raise ValueError(f"ReduceLROnPlateau: {len(self.min_lrs)} values of min_lr for {count} parameter groups")
+            raise InputError(f"ReduceLROnPlateau: {len(self.min_lrs)} values of min_lr for {count} parameter groups")
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...errors import InputError
 from ..optimizer import Optimizer
 from .base import LRScheduler, check_count, check_optimizer
 
@@ -36,21 +37,21 @@ class OneCycleLR(LRScheduler):
         check_optimizer(self, optimizer)
         groups = optimizer.param_groups
         if total_steps is None and (epochs is None or steps_per_epoch is None):
-            raise ValueError("OneCycleLR: give total_steps, or both epochs and steps_per_epoch")
+            raise InputError("OneCycleLR: give total_steps, or both epochs and steps_per_epoch")
         if total_steps is None:
             check_count(self, "epochs", epochs)
             check_count(self, "steps_per_epoch", steps_per_epoch)
             total_steps = epochs * steps_per_epoch  # type: ignore[operator]
         check_count(self, "total_steps", total_steps)
         if not 0 <= pct_start <= 1:
-            raise ValueError(f"OneCycleLR: pct_start is {pct_start}; a share lies in [0, 1]")
+            raise InputError(f"OneCycleLR: pct_start is {pct_start}; a share lies in [0, 1]")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f'OneCycleLR: anneal_strategy is {anneal_strategy!r}; it can be "cos" or "linear"')
+            raise InputError(f'OneCycleLR: anneal_strategy is {anneal_strategy!r}; it can be "cos" or "linear"')
         if cycle_momentum and not any(name in optimizer.defaults for name in ("momentum", "betas")):
-            raise ValueError("OneCycleLR: the optimiser has no momentum to cycle; pass cycle_momentum=False")
+            raise InputError("OneCycleLR: the optimiser has no momentum to cycle; pass cycle_momentum=False")
         self.max_lrs = list(max_lr) if isinstance(max_lr, list | tuple) else [max_lr] * len(groups)
         if len(self.max_lrs) != len(groups):
-            raise ValueError(f"OneCycleLR: {len(self.max_lrs)} values of max_lr for {len(groups)} parameter groups")
+            raise InputError(f"OneCycleLR: {len(self.max_lrs)} values of max_lr for {len(groups)} parameter groups")
         self.total_steps, self.linear = total_steps, anneal_strategy == "linear"
         self.cycle_momentum, self.momenta = cycle_momentum, (max_momentum, base_momentum)
         self.div_factor, self.final_div_factor = div_factor, final_div_factor
@@ -75,7 +76,7 @@ class OneCycleLR(LRScheduler):
     def rate(self, base: float, t: int, group: int) -> float:
         """The rate of step t; an error beyond total_steps."""
         if t > self.total_steps:
-            raise ValueError(f"OneCycleLR: step {t} is beyond total_steps {self.total_steps}")
+            raise InputError(f"OneCycleLR: step {t} is beyond total_steps {self.total_steps}")
         peak, low = self.max_lrs[group], self.max_lrs[group] / self.div_factor
         middle = [peak, low] if len(self.ends) == 3 else [peak]
         return self._between([low, *middle, low / self.final_div_factor], t)
@@ -119,12 +120,12 @@ class CyclicLR(LRScheduler):
             "exp_range": lambda t: gamma**t,
         }
         if scale_fn is None and mode not in known:
-            raise ValueError(f"CyclicLR: mode is {mode!r}; it can be {', '.join(known)}, or give scale_fn")
+            raise InputError(f"CyclicLR: mode is {mode!r}; it can be {', '.join(known)}, or give scale_fn")
         self.scale_fn = scale_fn if scale_fn is not None else known[mode]
         self.by_step = (mode == "exp_range") if scale_fn is None else scale_mode == "iterations"
         groups = optimizer.param_groups
         if cycle_momentum and not all("momentum" in g or "betas" in g for g in groups):
-            raise ValueError("CyclicLR: the optimiser has no momentum to cycle; pass cycle_momentum=False")
+            raise InputError("CyclicLR: the optimiser has no momentum to cycle; pass cycle_momentum=False")
         self.up, self.down = float(step_size_up), float(step_size_up if step_size_down is None else step_size_down)
         lows, self.max_lrs, self.base_momentums, self.max_momentums = (
             list(given) if isinstance(given, list | tuple) else [given] * len(groups)
