@@ -13,29 +13,14 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu.data import load_digits
 
-Losses = list[float]
+from .twins import Losses, copy_weights, digits, libraries
 
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray[Any, Any]:
     """The embedded digits as (1797, 1, 8, 8) in [0, 1]."""
-    return np.asarray(load_digits().X / 16, np.float32).reshape(-1, 1, 8, 8)
-
-
-def libraries() -> list[Any]:
-    """tinygrad_edu first, so that its initial weights can be copied to PyTorch."""
-    return [tg, pytest.importorskip("torch")]
-
-
-def copy_weights(torch: Any, model: Any, weights: dict[str, Any]) -> Any:
-    """The first library fills `weights`; the second takes them over."""
-    if weights:
-        model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-    else:
-        weights.update({name: value.numpy().copy() for name, value in model.state_dict().items()})
-    return model
+    return digits()[0]
 
 
 def classifier(torch: Any, x: Any, y: Any, steps: int, weights: dict[str, Any]) -> tuple[Losses, Any]:
@@ -81,9 +66,9 @@ def classifier(torch: Any, x: Any, y: Any, steps: int, weights: dict[str, Any]) 
     return losses, (prediction == torch.tensor(y[1500:])).sum().item() / len(x[1500:])
 
 
-def test_a_convolutional_network_learns_the_digits_step_by_step_as_in_pytorch(images: Any) -> None:
-    y, weights = np.asarray(load_digits().y, np.int64), {}
-    (ours, accuracy), (theirs, other) = (classifier(torch, images, y, 60, weights) for torch in libraries())
+def test_a_convolutional_network_learns_the_digits_step_by_step_as_in_pytorch() -> None:
+    weights: dict[str, Any] = {}
+    (ours, accuracy), (theirs, other) = (classifier(torch, *digits(), 60, weights) for torch in libraries())
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
     assert ours[-1] < ours[0] / 4
     assert accuracy == pytest.approx(other, abs=0.01)
@@ -229,7 +214,7 @@ def test_super_resolution_takes_the_same_steps(images: Any) -> None:
     assert np.mean(ours[-5:]) < np.mean(ours[:5])
 
 
-def test_the_programs_reach_the_kernels_made_for_them(images: Any) -> None:
+def test_the_programs_reach_the_kernels_made_for_them() -> None:
     called: dict[str, int] = {}
     table = importlib.import_module("tinygrad_edu.kernels").K
     names = ["convolve", "convolve_input_gradient", "convolve_weight_gradient", "batch_norm", "batch_norm_backward",
@@ -243,7 +228,7 @@ def test_the_programs_reach_the_kernels_made_for_them(images: Any) -> None:
                 return kernel(*args)
 
             patch.setattr(table, name, counted)
-        classifier(tg, images, np.asarray(load_digits().y, np.int64), 1, {})
+        classifier(tg, *digits(), 1, {})
     # one step of two convolutions (the input needs no gradient); evaluation normalises by affine arithmetic
     assert called == {"convolve": 4, "convolve_input_gradient": 1, "convolve_weight_gradient": 2, "batch_norm": 2,
                       "batch_norm_backward": 2, "max_pool": 2, "scatter_planes": 1, "avg_pool": 2,
