@@ -22,6 +22,9 @@ def along(x: Any, dim: int, places: Array) -> Any:
 def nearest(x: Any, dim: int, size: int, scale: float | None, exact: bool) -> Any:
     """Each new entry copies the old one below it: ⌊i·ratio⌋, or, `exact`, ⌊(i + ½)·ratio⌋."""
     n = x.shape[dim]
+    if size % n == 0 and scale in (None, size // n):  # every entry repeated: a view, and a sum on the way back
+        repeated = x.unsqueeze(dim + 1).expand(*x.shape[: dim + 1], size // n, *x.shape[dim + 1 :])
+        return repeated.reshape(*x.shape[:dim], size, *x.shape[dim + 1 :])
     ratio = np.float32(1 / scale if scale else n / size)  # float32 as in PyTorch: it decides what ties round to
     position = (np.arange(size, dtype=np.float32) + np.float32(0.5 if exact else 0)) * ratio
     return along(x, dim, np.minimum(position.astype(np.int64), n - 1))
