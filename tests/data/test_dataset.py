@@ -100,7 +100,7 @@ def test_samplers_and_plain_datasets():
             return {"x": float(i), "pair": (i, np.full(2, i))}
 
     (batch,) = DataLoader(Squares(), 3, sampler=[4, 0, 2])
-    assert batch["x"].dtype == np.float32
+    assert batch["x"].dtype == np.float64  # as in PyTorch
     assert batch["x"].numpy().tolist() == [4, 0, 2]
     assert batch["pair"][0].numpy().tolist() == [4, 0, 2]
     assert batch["pair"][1].shape == (3, 2)

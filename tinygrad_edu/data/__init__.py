@@ -1,26 +1,50 @@
 """Data: sets of rows, loaders that make batches of them, seeded splits, a transform, and two embedded data sets."""
 
 from .checks import check_finite, check_labels
-from .dataset import Dataset, Subset, TensorDataset
+from .collate import default_collate, default_convert
+from .dataset import ChainDataset, ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset
 from .embedded import SPLITS, EmbeddedData, load_diabetes, load_digits
 from .heldout import HeldOut, HeldOutError, held_out_closed, refuse_held_out
 from .loader import DataLoader
+from .samplers import (
+    BatchSampler,
+    DistributedSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from .split import Split, random_split, train_dev_test_split
 from .transform import Standardize
+from .workers import get_worker_info
 
 __all__ = [
-    "SPLITS",
+    "BatchSampler",
+    "ChainDataset",
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "EmbeddedData",
     "HeldOut",
     "HeldOutError",
+    "IterableDataset",
+    "RandomSampler",
+    "SPLITS",
+    "Sampler",
+    "SequentialSampler",
     "Split",
     "Standardize",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
+    "WeightedRandomSampler",
     "check_finite",
     "check_labels",
+    "default_collate",
+    "default_convert",
+    "get_worker_info",
     "held_out_closed",
     "load_diabetes",
     "load_digits",

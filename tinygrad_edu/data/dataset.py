@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import bisect
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, RangeError
-from ..tensor import Tensor, check_dtype
+from ..errors import InputError, KindError, RangeError
+from ..tensor import Tensor
+from .collate import as_tensor, default_collate
 
 
 class Dataset:
@@ -19,6 +22,58 @@ class Dataset:
 
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} needs a method __getitem__(self, index)")
+
+    def __add__(self, other: Any) -> ConcatDataset:
+        return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset):
+    """Rows that come one after the other: subclasses write `__iter__`. With worker processes each of them iterates a
+    copy of its own; `get_worker_info()` tells which share is whose."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} needs a method __iter__(self)")
+
+    def __add__(self, other: Any) -> ChainDataset:  # type: ignore[override]
+        return ChainDataset([self, other])
+
+    def __len__(self) -> int:
+        raise KindError(f"{type(self).__name__} has no length: its rows come one after the other")
+
+
+class ChainDataset(IterableDataset):
+    """Several iterable data sets, one after the other."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.chain.from_iterable(self.datasets)
+
+    def __len__(self) -> int:
+        return sum(len(d) for d in self.datasets)
+
+
+class ConcatDataset(Dataset):
+    """The rows of several data sets, one set after the other; `cumulative_sizes` says where each ends."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise InputError("ConcatDataset: there must be one data set at least")
+        if any(isinstance(d, IterableDataset) for d in self.datasets):
+            raise InputError("ConcatDataset: an IterableDataset has no rows by number; use ChainDataset")
+        self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: Any) -> Any:
+        row = index + len(self) if index < 0 else index
+        if not 0 <= row < len(self):
+            raise InputError(f"ConcatDataset: row {index} is outside a data set of {len(self)} rows")
+        which = bisect.bisect_right(self.cumulative_sizes, row)
+        return self.datasets[which][row - (self.cumulative_sizes[which - 1] if which else 0)]
 
 
 class TensorDataset(Dataset):
@@ -86,36 +141,8 @@ class Subset(Dataset):
         return f"Subset({len(self)} rows of {self.dataset!r})"
 
 
-def as_tensor(value: Any) -> Tensor:
-    """`value` as a tensor: itself, or around the same memory where it is an array."""
-    if isinstance(value, Tensor):
-        return value
-    array = np.asarray(value)
-    check_dtype(array.dtype)
-    return Tensor._wrap(array)
-
-
 def gather(dataset: Any, indices: np.ndarray) -> Any:
     """The rows `indices` of any data set as one batch: at once where it can, row by row where it cannot."""
     if hasattr(dataset, "gather"):
         return dataset.gather(indices)
-    return collate([dataset[int(i)] for i in indices])
-
-
-def collate(samples: list[Any]) -> Any:
-    """Make one batch of a list of samples: numbers and arrays are stacked, tuples and dicts entry by entry."""
-    first = samples[0]
-    if isinstance(first, dict):
-        return {key: collate([s[key] for s in samples]) for key in first}
-    if isinstance(first, tuple | list):
-        if len({len(s) for s in samples}) > 1:
-            raise InputError("collate: the samples of one batch have different numbers of parts; pass collate_fn=")
-        return tuple([collate([s[part] for s in samples]) for part in range(len(first))])
-    arrays = [s._array if isinstance(s, Tensor) else np.asarray(s) for s in samples]
-    shapes = {a.shape for a in arrays}
-    if len(shapes) > 1:
-        raise InputError(f"collate: samples of different shapes {sorted(shapes)} do not stack; pass collate_fn=")
-    stacked = np.stack(arrays)
-    if isinstance(first, float):  # a Python float has no dtype of its own: it takes the library's default
-        stacked = stacked.astype(np.float32)
-    return as_tensor(stacked)
+    return default_collate([dataset[int(i)] for i in indices])
