@@ -28,8 +28,9 @@ def rebuilt(like: Any, parts: list[Any]) -> Any:
 def default_collate(batch: Sequence[Any]) -> Any:
     """One batch of a list of samples, as PyTorch makes it.
 
-    Tensors and arrays are stacked, numbers become a tensor (float64, int64, bool), strings stay as they are; dictionaries,
-    named tuples and sequences are taken part by part (tuples become lists). ShapeError where samples do not stack.
+    Tensors and arrays are stacked, numbers become a tensor (float64, int64, bool), strings stay as they are;
+    dictionaries, named tuples and sequences are taken part by part (tuples become lists). ShapeError where samples
+    do not stack.
     """
     first = batch[0]
     if isinstance(first, Tensor | np.ndarray | np.generic | bool | int | float):
