@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -155,6 +154,8 @@ class DataLoader:
 
     def _with_workers(self, fetch: Fetch, rows: Iterator[Any]) -> Any:
         """Batches made by worker processes, which are gone (or idle, if persistent) when this ends or is closed."""
+        import multiprocessing  # here: `import tinygrad_edu` loads NumPy and itself only
+
         given = self.multiprocessing_context
         context = given if hasattr(given, "Process") else multiprocessing.get_context(given)
         pool = self._pool
@@ -216,9 +217,12 @@ def _check_workers(num_workers: Any, timeout: Any, prefetch: Any, persistent: An
         raise InputError("DataLoader: prefetch_factor goes with num_workers > 0, and is 1 at least")
     if persistent and num_workers == 0:
         raise InputError("DataLoader: persistent_workers needs num_workers > 0")
-    if isinstance(context, str) and context not in multiprocessing.get_all_start_methods():
-        raise InputError(f"DataLoader: multiprocessing_context is {context!r}; here it can be "
-                         f"{', '.join(multiprocessing.get_all_start_methods())}")  # fmt: skip
+    if isinstance(context, str):
+        import multiprocessing
+
+        known = multiprocessing.get_all_start_methods()
+        if context not in known:
+            raise InputError(f"DataLoader: multiprocessing_context is {context!r}; it can be {', '.join(known)}")
     if context is not None and not isinstance(context, str) and not hasattr(context, "Process"):
         raise KindError(f"DataLoader: multiprocessing_context is a {type(context).__name__}, not a context")
 

@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from typing import Any
 
 from ..errors import StateError
@@ -186,6 +185,8 @@ class WorkerPool:
 
     def _collect(self, ready: dict[int, Any], number: int, worker: int, timeout: float) -> None:
         """Receive until batch `number` is there."""
+        from multiprocessing.connection import wait
+
         end = time.monotonic() + timeout if timeout else None
         while number not in ready:
             left = None if end is None else max(end - time.monotonic(), 0.0)
