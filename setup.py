@@ -65,7 +65,7 @@ def native_flags() -> tuple[list[str], list[str]]:
     sanitizers = os.environ.get("TGE_SANITIZE", "")
     if sanitizers:
         kinds = f"-fsanitize={sanitizers}" + (",float-cast-overflow" if "undefined" in sanitizers else "")
-        compile_flags += ["-O1", "-g", "-fno-omit-frame-pointer", kinds, "-D_GLIBCXX_ASSERTIONS"]
+        compile_flags += ["-O1", "-g1", "-fno-omit-frame-pointer", kinds, "-D_GLIBCXX_ASSERTIONS"]
         compile_flags += ["-fno-sanitize-recover=undefined"] if "undefined" in sanitizers else []
         link_flags.append(kinds)
     else:

@@ -81,21 +81,19 @@ struct Plan {
                       image + ((channel * c.in[0] + o[0].to + i) * c.in[1] + o[1].to + j) * c.in[2] + o[2].to,
                       o[2].size);
     }
-    // Calls f(run in the windows' matrix, where it comes from in the copy) for all runs of outputs side by side.
+    // Calls f(`lines` runs in the windows' matrix, where the first comes from in the copy) for all groups of runs that
+    // are one line of the copy, `c.stride[1]` lines apart.
     template <class Fn>
-    void for_runs(T* windows, T* copy, i64 block, const Fn& f) const {
-        const i64 n0 = outputs_in(0, block), n1 = outputs_in(1, block), n2 = outputs_in(2, block);
+    void for_lines(T* windows, T* copy, i64 block, const Fn& f) const {
+        const i64 n0 = outputs_in(0, block), lines = outputs_in(1, block) * outputs_in(2, block);
         T* row = windows;
         for (i64 channel = 0; channel < c.channels; ++channel)
             for (i64 k0 = 0; k0 < c.kernel[0]; ++k0)
                 for (i64 k1 = 0; k1 < c.kernel[1]; ++k1)
-                    for (i64 k2 = 0; k2 < c.kernel[2]; ++k2, row += step) {
-                        T* run = row;
+                    for (i64 k2 = 0; k2 < c.kernel[2]; ++k2, row += step)
                         for (i64 i = 0; i < n0; ++i)
-                            for (i64 j = 0; j < n1; ++j, run += n2)
-                                f(run, copy + ((channel * reach[0] + i * c.stride[0] + k0 * c.dilation[0]) * reach[1] +
-                                               j * c.stride[1] + k1 * c.dilation[1]) * reach[2] + k2 * c.dilation[2]);
-                    }
+                            f(row + i * lines, copy + ((channel * reach[0] + i * c.stride[0] + k0 * c.dilation[0]) * reach[1] +
+                                                       k1 * c.dilation[1]) * reach[2] + k2 * c.dilation[2]);
     }
 
     // The windows of a block, and the distance of their rows: (rows, count·line).
@@ -109,15 +107,21 @@ struct Plan {
             for (; i + W <= n; i += W) L::store(to + i, L::load(from + i));
             copy_part<T, W>(to + i, from + i, n - i);
         });
-        const i64 n = outputs_in(2, block), s = c.stride[2];
+        const i64 lines = outputs_in(1, block), n = outputs_in(2, block), s = c.stride[2], down = c.stride[1] * reach[2];
         // Whole vectors only: what is written behind a run is written again by the next one.
-        if (s == 1)
-            for_runs(matrix, copy, block, [n](T* to, const T* from) {
-                for (i64 i = 0; i < n; i += W) L::store(to + i, L::load(from + i));
+        if (s == 1 && n <= W)
+            for_lines(matrix, copy, block, [=](T* to, const T* from) {
+                for (i64 j = 0; j < lines; ++j, to += n, from += down) L::store(to, L::load(from));
+            });
+        else if (s == 1)
+            for_lines(matrix, copy, block, [=](T* to, const T* from) {
+                for (i64 j = 0; j < lines; ++j, to += n, from += down)
+                    for (i64 i = 0; i < n; i += W) L::store(to + i, L::load(from + i));
             });
         else
-            for_runs(matrix, copy, block, [n, s](T* to, const T* from) {
-                for (i64 i = 0; i < n; ++i) to[i] = from[i * s];
+            for_lines(matrix, copy, block, [=](T* to, const T* from) {
+                for (i64 j = 0; j < lines; ++j, to += n, from += down)
+                    for (i64 i = 0; i < n; ++i) to[i] = from[i * s];
             });
         return matrix;
     }
@@ -126,18 +130,22 @@ struct Plan {
     void overlap_add(T* matrix, T* copy, i64 block) const {
         using L = Direct<T>;
         using V = typename L::V;
-        const i64 n = outputs_in(2, block), s = c.stride[2], whole = n / W * W;
+        const i64 lines = outputs_in(1, block), n = outputs_in(2, block), s = c.stride[2], down = c.stride[1] * reach[2];
+        const i64 whole = (n - 1) / W * W;  // of a run; its last vector may be a part of one
         T inside[W] = {};
         for (i64 i = whole; i < n; ++i) inside[i - whole] = 1;
-        const V last = L::load(inside);
+        const auto last = L::load(inside) > V{};
         if (s == 1)
-            for_runs(matrix, copy, block, [=](const T* from, T* to) {
-                for (i64 i = 0; i < whole; i += W) L::store(to + i, L::load(to + i) + L::load(from + i));
-                if (whole < n) L::store(to + whole, L::load(to + whole) + (last > V{} ? L::load(from + whole) : V{}));
+            for_lines(matrix, copy, block, [=](const T* from, T* to) {
+                for (i64 j = 0; j < lines; ++j, from += n, to += down) {
+                    for (i64 i = 0; i < whole; i += W) L::store(to + i, L::load(to + i) + L::load(from + i));
+                    L::store(to + whole, L::load(to + whole) + (last ? L::load(from + whole) : V{}));
+                }
             });
         else
-            for_runs(matrix, copy, block, [n, s](const T* from, T* to) {
-                for (i64 i = 0; i < n; ++i) to[i * s] += from[i];
+            for_lines(matrix, copy, block, [=](const T* from, T* to) {
+                for (i64 j = 0; j < lines; ++j, from += n, to += down)
+                    for (i64 i = 0; i < n; ++i) to[i * s] += from[i];
             });
     }
 };
@@ -265,14 +273,18 @@ bool convolve_weight_gradient(const Convolution& c) {
         }
     }, &job);
     if (job.failed) return false;
-    for (i64 group = 0; group < c.groups; ++group)
-        for (i64 o = 0; o < c.outputs; ++o)
-            for (i64 r = 0; r < p.rows; ++r) {
-                T total = 0;
-                for (i64 part = 0; part < job.parts; ++part)
-                    total += job.sums[((part * c.groups + group) * p.rows + r) * c.outputs + o];
-                p.w(group)[o * p.rows + r] = total;
-            }
+    parallel_for(c.groups * size, i64{1} << 15, [](void* context, i64 begin, i64 end, int) {
+        auto& j = *static_cast<Job<T>*>(context);
+        const i64 all = j.plan.c.groups * j.plan.rows * j.plan.c.outputs;
+        for (i64 part = 1; part < j.parts; ++part)
+            for (i64 i = begin; i < end; ++i) j.sums[i] += j.sums[part * all + i];
+    }, &job);
+    for (i64 group = 0; group < c.groups; ++group) {
+        const T* sum = job.sums + group * size;
+        if (p.rows >= p.W) pack(c.outputs, p.rows, p.rows, sum, c.outputs, 1, p.w(group));  // transposed
+        else
+            for (i64 i = 0; i < size; ++i) p.w(group)[i] = sum[i % p.rows * c.outputs + i / p.rows];
+    }
     return true;
 }
 
