@@ -158,7 +158,8 @@ py::object convolve_input_gradient(Call& call) {
     return result;
 }
 
-py::object convolve_weight_gradient(Call& call) {
+// The gradients of the weight and, where it is asked for, of the bias.
+py::object parameter_gradients(Call& call, bool bias) {
     const View g = call.array(0, "g"), x = call.array(1, "x");
     const int floating = g.floating(), dims = g.nd - 2;
     if (floating < 0) return call.decline_dtype(g);
@@ -176,15 +177,22 @@ py::object convolve_weight_gradient(Call& call) {
     require(sizes.y == shape_of(g), call,
             "a window " + text(kernel) + " on x " + shape_text(x) + " gives outputs of shape " + text(sizes.y) +
                 ", g has " + shape_text(g));
+    if (sizes.empty() && bias) return call.decline("no elements");
     if (sizes.empty()) return zeros(floating, shape);
-    py::object result = new_array(float_type(floating), g.nd, shape.data());
+    py::object result = new_array(float_type(floating), g.nd, shape.data()), sums = py::none();
     const Contiguous gs(g), xs(x);
+    if (bias) {
+        sums = new_array(float_type(floating), 1, shape.data());
+        sizes.c.bias_gradient = view(sums.ptr(), call.name(), "out").data;
+    }
     sizes.c.y = gs.data();
     sizes.c.x = xs.data();
     sizes.c.w = view(result.ptr(), call.name(), "out").data;
     run(kernels().convolve_weight_gradient[floating], sizes.c);
-    return result;
+    return bias ? py::make_tuple(result, sums) : result;
 }
+py::object convolve_weight_gradient(Call& call) { return parameter_gradients(call, false); }
+py::object convolve_parameter_gradients(Call& call) { return parameter_gradients(call, true); }
 
 }  // namespace
 
@@ -194,6 +202,8 @@ void add_convolution(std::vector<Kernel>& list) {
                     convolve_input_gradient});
     list.push_back({"convolve_weight_gradient", "g, x, kernel, stride, padding, dilation, groups",
                     convolve_weight_gradient});
+    list.push_back({"convolve_parameter_gradients", "g, x, kernel, stride, padding, dilation, groups",
+                    convolve_parameter_gradients});
 }
 
 }  // namespace tge

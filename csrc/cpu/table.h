@@ -56,6 +56,7 @@ struct Convolution {
     std::int64_t in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
     void *x, *w, *y;   // of the three, a kernel writes one
     const void* bias;  // (groups·outputs) or nullptr
+    void* bias_gradient;  // the same, written with the weight gradient
 };
 
 // The arrays of protocol.py's attention: q (batch, queries, depth), k (batch, keys, depth), v (batch, keys, width), mask

@@ -72,7 +72,9 @@ def test_convolution_and_its_gradients(case, layout, isa, rng):
         assert check("convolve", x, w, bias, *rest, scale=scale).shape == y_shape
         check("convolve", x, w, None, *rest, scale=scale)
         check("convolve_input_gradient", g, w, x_shape[2:], *rest, scale=4 * w_shape[0] * np.prod(w_shape[2:]))
-        check("convolve_weight_gradient", g, x, w_shape[2:], *rest, scale=4 * max(g.size, 1))
+        dw = check("convolve_weight_gradient", g, x, w_shape[2:], *rest, scale=4 * max(g.size, 1))
+        both = check("convolve_parameter_gradients", g, x, w_shape[2:], *rest, scale=4 * max(g.size, 1))
+        np.testing.assert_array_equal(both[0], dw)
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,10 @@ class Kernels(Protocol):
                                  groups: int) -> Array:
         """dw (O, C/groups, *kernel) of `convolve` from g (N, O, *S') and x (N, C, *S)."""
 
+    def convolve_parameter_gradients(self, g: Array, x: Array, kernel: Axes, stride: Axes, padding: Axes,
+                                     dilation: Axes, groups: int) -> tuple[Array, Array]:
+        """dw as `convolve_weight_gradient` gives it, and db (O,), the sum of g over N and *S', in one pass over g."""
+
     # -- pooling: windows over the spatial dimensions of x (N, C, *S); S → S' is `geometry.pooled` -----------
     def max_pool(self, x: Array, kernel: Axes, stride: Axes, padding: Axes, dilation: Axes,
                  ceil_mode: bool) -> tuple[Array, Array]:

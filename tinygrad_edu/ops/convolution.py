@@ -49,13 +49,15 @@ class Convolve(Operation):
 
     @staticmethod
     def fused_backward(ctx: Any, g: Array) -> Any:
-        x, w = ctx.saved_arrays
-        return (
-            None if w is None else K.convolve_input_gradient(g, w, ctx.spatial, *ctx.geometry),
-            None if x is None else K.convolve_weight_gradient(g, x, ctx.kernel, *ctx.geometry),
-            K.sum(g, (0, *range(2, g.ndim)), False) if ctx.needs_input_grad[2] else None,
-            None,
-        )
+        (x, w), dw, db = ctx.saved_arrays, None, None
+        if x is not None and ctx.needs_input_grad[2]:
+            dw, db = K.convolve_parameter_gradients(g, x, ctx.kernel, *ctx.geometry)
+        elif x is not None:
+            dw = K.convolve_weight_gradient(g, x, ctx.kernel, *ctx.geometry)
+        elif ctx.needs_input_grad[2]:
+            db = K.sum(g, (0, *range(2, g.ndim)), False)
+        dx = None if w is None else K.convolve_input_gradient(g, w, ctx.spatial, *ctx.geometry)
+        return dx, dw, db, None
 
 
 class ConvolveInput(Operation):

@@ -6,6 +6,7 @@
 #include "../threads.h"
 #include "kernels.h"
 #include "pack.h"
+#include "rows.h"
 
 namespace tge {
 namespace TGE_ISA {
@@ -156,6 +157,7 @@ struct Job {
     Plan<T> plan;
     std::atomic<bool> failed{false};
     T* sums = nullptr;  // of the weight gradient: (parts, groups, rows, outputs)
+    double* bias_sums = nullptr;  // (parts, groups, outputs)
     i64 parts = 1;
 
     explicit Job(const Convolution& c) : plan(c) {}
@@ -245,9 +247,10 @@ bool convolve_weight_gradient(const Convolution& c) {
     const Plan<T>& p = job.plan;
     const i64 size = p.rows * c.outputs, room = (i64{1} << 22) / (size * c.groups + 1) + 1;
     job.parts = least(least(c.images < 1 ? 1 : c.images, partial_sums), room);
-    const Scratch sums(bytes<T>(job.parts * c.groups * size));
-    if (!sums) return false;
+    const Scratch sums(bytes<T>(job.parts * c.groups * size)), bias_sums(bytes<double>(job.parts * c.groups * c.outputs));
+    if (!sums || !bias_sums) return false;
     job.sums = reinterpret_cast<T*>(sums.data());
+    job.bias_sums = reinterpret_cast<double*>(bias_sums.data());
     parallel_for(job.parts * c.groups, 1, [](void* context, i64 begin, i64 end, int) {
         auto& j = *static_cast<Job<T>*>(context);
         const Plan<T>& plan = j.plan;
@@ -259,7 +262,9 @@ bool convolve_weight_gradient(const Convolution& c) {
         for (i64 i = begin; i < end; ++i) {
             const i64 part = i / v.groups, group = i % v.groups;
             T* sum = j.sums + i * plan.rows * v.outputs;
+            double* bias_sum = j.bias_sums + i * v.outputs;
             for (i64 e = 0; e < plan.rows * v.outputs; ++e) sum[e] = 0;
+            for (i64 o = 0; o < v.outputs; ++o) bias_sum[o] = 0;
             for (i64 image = v.images * part / j.parts; image < v.images * (part + 1) / j.parts; ++image)
                 for (i64 block = 0; block < plan.blocks; ++block) {
                     i64 distance;
@@ -269,6 +274,11 @@ bool convolve_weight_gradient(const Convolution& c) {
                               distance, 1, 1, plan.positions, v.outputs};
                     g.accumulate = true;
                     j.run(g);
+                    if (v.bias_gradient)
+                        for (i64 o = 0; o < v.outputs; ++o) {
+                            const T* row = static_cast<const T*>(g.b) + o * plan.positions;
+                            bias_sum[o] += row_sum(g.k, row, row, [](auto x, auto) { return x; });
+                        }
                 }
         }
     }, &job);
@@ -279,6 +289,12 @@ bool convolve_weight_gradient(const Convolution& c) {
         for (i64 part = 1; part < j.parts; ++part)
             for (i64 i = begin; i < end; ++i) j.sums[i] += j.sums[part * all + i];
     }, &job);
+    if (c.bias_gradient)
+        for (i64 o = 0; o < c.groups * c.outputs; ++o) {
+            double total = 0;
+            for (i64 part = 0; part < job.parts; ++part) total += job.bias_sums[part * c.groups * c.outputs + o];
+            static_cast<T*>(c.bias_gradient)[o] = static_cast<T>(total);
+        }
     for (i64 group = 0; group < c.groups; ++group) {
         const T* sum = job.sums + group * size;
         if (p.rows >= p.W) pack(c.outputs, p.rows, p.rows, sum, c.outputs, 1, p.w(group));  // transposed

@@ -6,7 +6,12 @@ The package works on these files alone (`TGE_KERNELS=reference`); docstrings are
 # ruff: noqa: F401, F403
 from .attention import attention, attention_backward
 from .basic import *
-from .convolution import convolve, convolve_input_gradient, convolve_weight_gradient
+from .convolution import (
+    convolve,
+    convolve_input_gradient,
+    convolve_parameter_gradients,
+    convolve_weight_gradient,
+)
 from .lookup import take, take_backward
 from .norms import batch_norm, batch_norm_backward, layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 from .pooling import avg_pool, avg_pool_backward, max_pool, scatter_planes

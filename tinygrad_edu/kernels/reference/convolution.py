@@ -62,6 +62,14 @@ def convolve_weight_gradient(
 
 
 @quiet
+def convolve_parameter_gradients(
+    g: Array, x: Array, kernel: Axes, stride: Axes, padding: Axes, dilation: Axes, groups: int
+) -> tuple[Array, Array]:
+    dw = convolve_weight_gradient(g, x, kernel, stride, padding, dilation, groups)
+    return dw, np.asarray(np.sum(g, (0, *range(2, g.ndim))), g.dtype)
+
+
+@quiet
 def convolve_input_gradient(
     g: Array, w: Array, spatial: Axes, stride: Axes, padding: Axes, dilation: Axes, groups: int
 ) -> Array:
