@@ -10,8 +10,8 @@ import os as _os
 if _os.environ.get("TGE_PURE", "") not in ("", "0"):
     from . import _pure as _pure  # before anything that Cython compiles is imported
 
-from . import autograd, data, kernels, nn, ops, optim, train, utils
-from .autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from . import autograd, data, func, kernels, nn, ops, optim, train, utils
+from .autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .creation import (
     arange,
     as_tensor,

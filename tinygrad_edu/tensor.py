@@ -148,6 +148,13 @@ class Tensor(Variable):
             self._node.hooks = {}
         return HookHandle(self._node.hooks.setdefault(self._index, {}), hook)
 
+    def register_post_accumulate_grad_hook(self, hook: Any) -> Any:
+        """Call `hook(self)` after backward() has added to this leaf's `.grad`."""
+        if not self.requires_grad or self._node is not None:
+            raise StateError("register_post_accumulate_grad_hook: only a leaf that requires grad accumulates one")
+        self._post_hooks = {} if self._post_hooks is None else self._post_hooks
+        return HookHandle(self._post_hooks, hook)
+
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor in `.grad`, though it is not a leaf."""
         import weakref

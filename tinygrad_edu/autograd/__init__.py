@@ -4,9 +4,12 @@ Nothing here knows what a number is: arrays are opaque, and all arithmetic on th
 the order `variable` → `function` → `engine` → `inplace`.
 """
 
+from . import functional
+from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
+from .custom import Function, once_differentiable
 from .engine import backward, grad
-from .function import Function, Operation, refresh
-from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .function import Operation, refresh
+from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .variable import Variable
 
@@ -16,12 +19,18 @@ __all__ = [
     "Operation",
     "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "inference_mode",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
+    "once_differentiable",
     "refresh",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..errors import InputError, StateError
+from ..errors import InputError, KindError, StateError
+from . import anomaly
 from .function import refresh
 from .grad_mode import set_grad_enabled
 from .variable import Node, Variable
@@ -20,21 +21,31 @@ class Arithmetic:
     copy: Callable[[Any], Any]
     zeros: Callable[[tuple[int, ...], Any], Any]
     ones: Callable[[tuple[int, ...], Any], Any]
+    has_nan: Callable[[Any], bool]
+    stack: Callable[[Sequence[Any]], Any]  # tensors of one shape as one tensor
 
 
 def backward(
-    roots: Sequence[Variable],
-    grads: Sequence[Variable | None],
+    tensors: Variable | Sequence[Variable],
+    grad_tensors: Variable | Sequence[Variable | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Sequence[Variable] | None = None,
+    inputs: Variable | Sequence[Variable] | None = None,
 ) -> None:
-    """Accumulate d(roots)/d(leaf) into `.grad` of every leaf (or of `inputs` alone)."""
-    inputs = [inputs] if isinstance(inputs, Variable) else inputs
-    targets = None if inputs is None else {_key(x): x for x in inputs}
-    found = _run(roots, grads, bool(create_graph if retain_graph is None else retain_graph), create_graph, targets)
+    """Accumulate d(tensors)/d(leaf) into `.grad` of every leaf (or of `inputs` alone)."""
+    roots = [tensors] if isinstance(tensors, Variable) else list(tensors)
+    targets = None
+    if inputs is not None:
+        wanted = [inputs] if isinstance(inputs, Variable) else list(inputs)
+        if not wanted:
+            raise StateError("backward: inputs is empty; leave it out to reach every leaf")
+        targets = {_key(_wanting(x, "backward", i)): x for i, x in enumerate(wanted)}
+    retain = bool(create_graph if retain_graph is None else retain_graph)
+    found = _run(roots, _seeds(grad_tensors, len(roots)), retain, create_graph, targets)
     for leaf, gradient, fresh in found.values():
         _accumulate(leaf, gradient, fresh, create_graph)
+        for hook in list((leaf._post_hooks or {}).values()):
+            hook(leaf)
 
 
 def grad(
@@ -43,31 +54,29 @@ def grad(
     grad_outputs: Variable | Sequence[Variable | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """The gradients of `outputs` with respect to `inputs`, returned instead of accumulated.
 
     Each has its input's shape. With `create_graph` they can be differentiated again. An input that the outputs do not
-    depend on is an error, or None with `allow_unused`.
+    depend on is an error, None with `allow_unused`, zeros with `materialize_grads`. `only_inputs` is always true.
     """
     roots = [outputs] if isinstance(outputs, Variable) else list(outputs)
     wanted = [inputs] if isinstance(inputs, Variable) else list(inputs)
-    seeds: list[Variable | None]
-    if grad_outputs is None:
-        seeds = [None] * len(roots)
-    else:
-        seeds = [grad_outputs] if isinstance(grad_outputs, Variable) else list(grad_outputs)
-    for i, x in enumerate(wanted):
-        refresh(x)
-        if not x._requires_grad:
-            raise StateError(f"grad: input {i} does not require grad; call requires_grad_() on it before using it")
-    targets = {_key(x): x for x in wanted}
-    found = _run(roots, seeds, bool(create_graph if retain_graph is None else retain_graph), create_graph, targets)
+    if not only_inputs:
+        raise InputError("grad: only_inputs can only be true; use backward() for gradients of other leaves")
+    targets = {_key(_wanting(x, "grad", i)): x for i, x in enumerate(wanted)}
+    retain = bool(create_graph if retain_graph is None else retain_graph)
+    found = _run(roots, _seeds(grad_outputs, len(roots)), retain, create_graph, targets)
     result = []
     for i, x in enumerate(wanted):
         if _key(x) in found:
             gradient = found[_key(x)][1]
             result.append(gradient if create_graph else Variable.wrap(Arithmetic.own(gradient)))
+        elif materialize_grads:
+            result.append(Variable.wrap(Arithmetic.zeros(x._array.shape, x._array.dtype)))
         elif allow_unused:
             result.append(None)
         else:
@@ -76,6 +85,22 @@ def grad(
                 f"pass allow_unused=True to get None for it"
             )
     return tuple(result)
+
+
+def _wanting(x: Variable, operation: str, position: int) -> Variable:
+    """x, if it can have a gradient."""
+    if not isinstance(x, Variable):
+        raise KindError(f"{operation}: input {position} is a {type(x).__name__}, not a tensor")
+    refresh(x)
+    if not x._requires_grad:
+        raise StateError(f"{operation}: input {position} does not require grad; call requires_grad_() before using it")
+    return x
+
+
+def _seeds(grads: Variable | Sequence[Variable | None] | None, count: int) -> list[Variable | None]:
+    if grads is None:
+        return [None] * count
+    return [grads] if isinstance(grads, Variable) else list(grads)
 
 
 def _origin(x: Variable) -> Any:
@@ -101,6 +126,8 @@ def _seed(root: Variable, gradient: Variable | None) -> Any:
                 f"{tuple(root._array.shape)}; reduce it first (.sum() or .mean()), or pass gradient="
             )
         return Variable.wrap(Arithmetic.ones(root._array.shape, root._array.dtype))
+    if not isinstance(gradient, Variable):
+        raise KindError(f"backward: the gradient is a {type(gradient).__name__}; it must be a tensor")
     if gradient._array.shape != root._array.shape:
         raise StateError(
             f"backward: the gradient has shape {tuple(gradient._array.shape)}, the tensor {tuple(root._array.shape)}: "
@@ -194,7 +221,11 @@ def _run(
                     if (node, i) in targets and grads[i] is not None:
                         captured[(node, i)] = (targets[(node, i)], grads[i], False)
             if needed is None or node in needed:
-                _propagate(node, grads, fresh, buffers, create_graph)
+                try:
+                    _propagate(node, grads, fresh, buffers, create_graph)
+                except Exception as error:
+                    anomaly.explain(node, error)
+                    raise
             if not retain_graph and node.saved:
                 node.saved = None
         for key, (leaf, gradient, is_fresh) in buffers.leaves.items():
@@ -208,7 +239,7 @@ def _arrived(node: Node, slots: list[Any], create_graph: bool) -> tuple[list[Any
     grads, fresh = [], []
     for i, slot in enumerate(slots):
         if slot is None:
-            if node.materialize_grads:
+            if node.materialize_grads and node.outputs[i][1] is not None:
                 zeros = Arithmetic.zeros(*node.outputs[i])
                 slot = (Variable.wrap(zeros) if create_graph else zeros, True)
             else:
@@ -255,6 +286,8 @@ def _propagate(node: Node, grads: list[Any], fresh: list[bool], buffers: _Buffer
             f"{node.name}.backward returned {len(results)} gradients for {len(node.edges)} arguments of forward; "
             f"return one for each, None for constants"
         )
+    if anomaly.state.enabled:
+        anomaly.check(node, results, Arithmetic.has_nan)
     for i, (edge, gradient) in enumerate(zip(node.edges, results)):  # noqa: B905 - checked above; the hot path
         if edge is None or gradient is None:
             continue

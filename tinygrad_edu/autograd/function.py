@@ -14,18 +14,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import KindError, StateError
-from .grad_mode import enable_grad, is_grad_enabled, no_grad
+from ..errors import StateError
+from . import anomaly
+from .grad_mode import enable_grad, is_grad_enabled
 from .variable import Node, Saved, Variable, View
 
 NOT_RECORDED = "it was made under no_grad()"
-OF_A_FUNCTION = "it is the output of a Function of yours, whose backward() would be passed over"
 
 
 class Operation:
     """One differentiable operation on arrays: a formula and its derivative."""
 
-    takes_tensors = False
     fused_backward: Any = None
 
     @staticmethod
@@ -41,78 +40,53 @@ class Operation:
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Compute, and record a node if a gradient may be asked for."""
-        enabled, record = is_grad_enabled(), False
-        arrays, needs = [], []
-        for a in args:
-            if isinstance(a, Variable):
-                if a._view is not None and enabled:
-                    refresh(a)
-                arrays.append(a._array)
-                needs.append(a._requires_grad)
-                record = record or a._requires_grad
-            else:
-                arrays.append(a)
-                needs.append(False)
-        record = record and enabled
+        needs = needed_gradients(args)
+        arrays = [a._array if isinstance(a, Variable) else a for a in args]
+        node = Node(cls, (False,) * len(args) if needs is None else needs)
+        results = cls.forward(node, *arrays)
+        if isinstance(results, tuple):
+            tensors = tuple([_output(cls, node, args, value) for value in results])
+            if needs is not None:
+                record(node, args, arrays, results, tensors)
+            return tensors
+        tensor = _output(cls, node, args, results)
+        if needs is not None:
+            record(node, args, arrays, (results,), (tensor,))
+        return tensor
 
-        node = Node(cls, tuple(needs))
-        if cls.takes_tensors:
-            with no_grad():
-                results = cls.forward(node, *args)
-            inputs: Any = args
+
+def needed_gradients(args: tuple[Any, ...]) -> tuple[bool, ...] | None:
+    """Which arguments want a gradient; None if no graph is to be made. Views get the history that they have by now."""
+    if not is_grad_enabled():
+        return None
+    needs, wanted = [], False
+    for a in args:
+        if isinstance(a, Variable):
+            if a._view is not None:
+                refresh(a)
+            needs.append(a._requires_grad)
+            wanted = wanted or a._requires_grad
         else:
-            results = cls.forward(node, *arrays)
-            inputs = arrays
-        several = isinstance(results, tuple)
-        values = results if several else (results,)
-        tensors = tuple([_output(cls, node, args, value) for value in values])
-        if record:
-            _record(node, args, inputs, values, tensors)
-        return tensors if several else tensors[0]
-
-
-class Function(Operation):
-    """A differentiable function of your own; use it as `MyFunction.apply(x, …)`.
-
-    >>> class Square(Function):
-    ...     @staticmethod
-    ...     def forward(ctx, x):
-    ...         ctx.save_for_backward(x)
-    ...         return x * x
-    ...     @staticmethod
-    ...     def backward(ctx, grad):
-    ...         (x,) = ctx.saved_tensors
-    ...         return grad * 2 * x
-    """
-
-    takes_tensors = True
+            needs.append(False)
+    return tuple(needs) if wanted else None
 
 
 def _output(cls: Any, node: Node, args: tuple[Any, ...], value: Any) -> Any:
-    """The tensor around one result of forward: sharing the version counter of its input if it is a view of it."""
-    if cls.takes_tensors:
-        if not isinstance(value, Variable):
-            raise KindError(f"{cls.__name__}.forward returned {type(value).__name__}: it must return tensors")
-        base = value if value._view is None else value._view.base
-        if value._view is None and not any(a is value for a in args):
-            return Variable.wrap(value._array[...])
-        tensor = Variable.wrap(value._array[...], value._version)  # an input handed through, or a view of one
-        tensor._view = View(base, None, OF_A_FUNCTION)
-        return tensor
+    """The tensor around one result of forward; a view shares its input's version counter, and knows its base."""
     if not node.view:
         return Variable.wrap(value)
     whole = args[0]
     tensor = Variable.wrap(value, whole._version)
-    before = whole._view
-    if before is None:
-        tensor._view = View(whole, (None, cls, args[1:]), "" if is_grad_enabled() else NOT_RECORDED)
+    refusal = "" if is_grad_enabled() else NOT_RECORDED
+    if whole._view is None:
+        tensor._view = View(whole, (None, cls, args[1:]), refusal)
     else:
-        refusal = before.refusal or ("" if is_grad_enabled() else NOT_RECORDED)
-        tensor._view = View(before.base, (before.steps, cls, args[1:]), refusal)
+        before = whole._view
+        tensor._view = View(before.base, (before.steps, cls, args[1:]), before.refusal or refusal)
     return tensor
 
 
-def _record(node: Node, args: tuple[Any, ...], inputs: Any, values: Any, tensors: tuple[Any, ...]) -> None:
+def record(node: Node, args: tuple[Any, ...], inputs: Any, values: Any, tensors: tuple[Any, ...]) -> None:
     """Append `node` to the graph: its edges, its outputs, and its saved values with their versions."""
     for a, needed in zip(args, node.needs_input_grad):  # noqa: B905 - equal by construction; this is the hot path
         if not needed:
@@ -122,17 +96,24 @@ def _record(node: Node, args: tuple[Any, ...], inputs: Any, values: Any, tensors
         else:
             node.edges.append((a, 0))
     for i, (value, tensor) in enumerate(zip(values, tensors)):  # noqa: B905
+        if not isinstance(tensor, Variable):
+            node.outputs.append(((), None))
+            continue
         node.outputs.append((tensor._array.shape, tensor._array.dtype))
-        if not any(value is x for x in node.non_differentiable):
+        if tensor._array.dtype.kind == "f" and not any(value is x for x in node.non_differentiable):
             tensor._node, tensor._index, tensor._requires_grad = node, i, True
     if node.saved:
-        node.saved = [_saved(value, args, inputs, values, tensors) for value in node.saved]
+        node.saved = [_saved(value, node, args, inputs, values, tensors) for value in node.saved]
+    if anomaly.state.enabled:
+        node.trace = anomaly.stack()
 
 
-def _saved(value: Any, args: tuple[Any, ...], inputs: Any, values: Any, tensors: tuple[Any, ...]) -> Saved:
-    """Recognise a saved value by identity: an input is kept as its tensor, an output without its node (no cycle)."""
+def _saved(
+    value: Any, node: Node, args: tuple[Any, ...], inputs: Any, values: Any, tensors: tuple[Any, ...]
+) -> Saved:  # fmt: skip
+    """Recognise a saved value by identity, as an input or an output: it keeps its place in the graph."""
     for x, a in zip(inputs, args):  # noqa: B905
-        if x is value and isinstance(a, Variable):
+        if x is value and isinstance(a, Variable) and a._node is not node:
             return Saved(a, a, -1)
     for i, y in enumerate(values):
         if y is value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -20,32 +21,17 @@ def is_grad_enabled() -> bool:
     return _state.enabled
 
 
-class set_grad_enabled:
-    """Switch recording on or off: as a call, until the next one; as a context manager or decorator, within it."""
-
-    def __init__(self, mode: bool) -> None:
-        self.mode = bool(mode)
-        self.previous = [_state.enabled]  # a stack, so that one object can be entered twice
-        _state.enabled = self.mode
-
-    def __enter__(self) -> set_grad_enabled:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        _state.enabled = self.previous[0]
-
-
 class _Mode:
-    """A context manager that is a decorator as well, with or without parentheses."""
+    """A context manager that is a decorator as well, with or without parentheses, of functions and generators."""
 
     mode = False
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+    def __new__(cls, function: Any = None) -> Any:
         self = object.__new__(cls)
         self.__init__()  # type: ignore[misc]
-        return self if function is None else self(function)
+        return self(function) if callable(function) else self
 
-    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+    def __init__(self, function: Any = None) -> None:
         self.previous: list[bool] = []
 
     def __enter__(self) -> None:
@@ -56,14 +42,7 @@ class _Mode:
         _state.enabled = self.previous.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        mode = type(self)
-
-        @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with mode():  # a fresh one each call: safe for recursion and for threads
-                return function(*args, **kwargs)
-
-        return wrapped
+        return _decorated(function, self.mode)
 
 
 class no_grad(_Mode):
@@ -76,3 +55,93 @@ class enable_grad(_Mode):
     """Within it, operations are recorded again, inside a `no_grad` too."""
 
     mode = True
+
+
+class inference_mode(_Mode):
+    """`no_grad` for code that will never differentiate what it computes; `inference_mode(False)` does nothing."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        self = object.__new__(cls)
+        self.__init__(mode)  # type: ignore[misc]
+        return self(mode) if callable(mode) else self
+
+    def __init__(self, mode: Any = True) -> None:
+        super().__init__()
+        self.mode = not mode and is_grad_enabled()
+
+
+class set_grad_enabled(_Mode):
+    """Switch recording on or off: as a call, until the next one; as a context manager or decorator, within it."""
+
+    def __new__(cls, mode: bool) -> Any:
+        return object.__new__(cls)
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+        self.previous = [_state.enabled]
+        _state.enabled = self.mode
+
+    def __enter__(self) -> None:
+        _state.enabled = self.mode
+
+    def __exit__(self, *error: object) -> None:
+        _state.enabled = self.previous[0]
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        _state.enabled = self.previous[0]  # a decorator changes nothing outside its function
+        return _decorated(function, self.mode)
+
+
+class _Within(_Mode):
+    """A mode of its own for each call: safe for recursion and for threads."""
+
+    def __new__(cls, mode: bool) -> Any:
+        return object.__new__(cls)
+
+    def __init__(self, mode: bool) -> None:
+        self.mode, self.previous = mode, []
+
+
+def _decorated(function: Callable[..., Any], mode: bool) -> Callable[..., Any]:
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            return (yield from _Resumed(function(*args, **kwargs), mode))
+
+        return generator
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with _Within(mode):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+class _Resumed:
+    """A generator whose every step runs in a mode; between its steps the caller's mode holds."""
+
+    def __init__(self, steps: Any, mode: bool) -> None:
+        self.steps, self.mode = steps, mode
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        """Resume with `value`."""
+        with _Within(self.mode):
+            return self.steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Resume with an exception."""
+        with _Within(self.mode):
+            return self.steps.throw(*error)
+
+    def close(self) -> None:
+        """End it."""
+        with _Within(self.mode):
+            self.steps.close()

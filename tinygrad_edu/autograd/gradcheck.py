@@ -22,12 +22,14 @@ def gradcheck(
     atol: float = 1e-5,
     rtol: float = 1e-3,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
 ) -> bool:
     """Compare the derivative of `function` with (f(x+eps) − f(x−eps)) / 2 eps, entry by entry.
 
     `inputs`: a tensor or a tuple; those that require grad must be float64 (float32 has too few digits for a
     difference). Every output is checked against every input. A mismatch beyond atol + rtol·|difference| raises
-    `GradcheckError`, or returns False with `raise_exception=False`.
+    `GradcheckError`, or returns False with `raise_exception=False`; so does a second evaluation of the same derivative
+    that differs by more than `nondet_tol`.
     """
     args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
     try:
@@ -35,7 +37,7 @@ def gradcheck(
             if isinstance(x, Variable) and x._requires_grad:
                 if str(x._array.dtype) != "float64":
                     raise GradcheckError(f"gradcheck: input {position} is {x._array.dtype}; use float64")
-                _check_input(function, args, position, eps, atol, rtol)
+                _check_input(function, args, position, eps, atol, rtol, nondet_tol)
     except GradcheckError:
         if raise_exception:
             raise
@@ -43,18 +45,23 @@ def gradcheck(
     return True
 
 
-def gradgradcheck(function: Callable[..., Any], inputs: Any, **tolerances: Any) -> bool:
-    """`gradcheck` of the first derivative: is the second one right?"""
+def gradgradcheck(
+    function: Callable[..., Any], inputs: Any, grad_outputs: Any = None, **tolerances: Any
+) -> bool:  # fmt: skip
+    """`gradcheck` of the first derivative: is the second one right? Also with respect to `grad_outputs`, if given."""
     args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
     which = [i for i, x in enumerate(args) if isinstance(x, Variable) and x._requires_grad]
 
-    def first(*xs: Any) -> Any:
+    given = () if grad_outputs is None else tuple(_tuple(grad_outputs))
+
+    def first(*both: Any) -> Any:
+        xs = both[: len(args)]
         outputs = [y for y in _tuple(function(*xs)) if y._requires_grad]
-        seeds = [_uneven(y) for y in outputs]
+        seeds = list(both[len(args) :]) or [_uneven(y) for y in outputs]
         found = grad(outputs, [xs[i] for i in which], seeds, create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None and g._requires_grad)
 
-    return gradcheck(first, args, **tolerances)
+    return gradcheck(first, (*args, *given), **tolerances)
 
 
 def _uneven(y: Any) -> Any:
@@ -71,7 +78,13 @@ def _tuple(value: Any) -> Sequence[Any]:
 
 
 def _check_input(
-    function: Callable[..., Any], args: tuple[Any, ...], position: int, eps: float, atol: float, rtol: float
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    position: int,
+    eps: float,
+    atol: float,
+    rtol: float,
+    nondet_tol: float,
 ) -> None:
     x = args[position]
     outputs = [y for y in _tuple(function(*args)) if y._requires_grad]
@@ -79,7 +92,9 @@ def _check_input(
         for entry in range(y.numel()):
             seed = Variable.wrap(Arithmetic.zeros(y._array.shape, y._array.dtype))
             seed._array.reshape(-1)[entry] = 1.0
-            (analytic,) = grad([y], [x], [seed], retain_graph=True, allow_unused=True)
+            (analytic,), (again,) = [grad([y], [x], [seed], retain_graph=True, allow_unused=True) for _ in range(2)]
+            if analytic is not None and again is not None and not (abs(analytic - again) <= nondet_tol)._array.all():
+                raise GradcheckError(f"gradcheck: backward() to input {position} gave two different results")
             if not x._array.flags.c_contiguous:
                 raise GradcheckError(f"gradcheck: input {position} is not contiguous; pass x.contiguous()")
             flat = x._array.reshape(-1)

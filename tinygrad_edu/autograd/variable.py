@@ -57,6 +57,7 @@ class Variable:
         "_hooks",
         "_index",
         "_node",
+        "_post_hooks",
         "_requires_grad",
         "_version",
         "_view",
@@ -67,6 +68,7 @@ class Variable:
     _hooks: dict[int, Callable[..., Any]] | None
     _index: int
     _node: Node | None
+    _post_hooks: dict[int, Callable[..., Any]] | None
     _requires_grad: bool
     _version: Version
     _view: View | None
@@ -76,6 +78,7 @@ class Variable:
         self._array = array
         self._grad = None
         self._hooks = None
+        self._post_hooks = None
         self._index = 0
         self._node = None
         self._requires_grad = False
@@ -138,6 +141,8 @@ class Node:
         self.outputs: list[tuple[tuple[int, ...], Any]] = []  # shape and dtype of each output
         self.saved: list[Saved] | tuple[Any, ...] | None = ()
         self.non_differentiable: tuple[Any, ...] = ()
+        self.dirty: tuple[Any, ...] = ()
+        self.trace = ""  # where forward was called, in anomaly mode
         self.view = False
         self.materialize_grads = True
         self.hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
@@ -151,6 +156,12 @@ class Node:
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """Where the gradient of each input goes: (node, output), (`AccumulateGrad`, 0) at a leaf, or (None, 0)."""
+        edges = [(None, 0) if edge is None else edge for edge in self.edges]
+        return tuple([(AccumulateGrad(to) if isinstance(to, Variable) else to, i) for to, i in edges])
+
     # -- what forward calls ----------------------------------------------------------------------------------
     def save_for_backward(self, *values: Any) -> None:
         """Keep inputs, outputs or intermediate values of forward for backward."""
@@ -159,6 +170,10 @@ class Node:
     def mark_non_differentiable(self, *outputs: Any) -> None:
         """Declare outputs that have no gradient."""
         self.non_differentiable = outputs
+
+    def mark_dirty(self, *inputs: Any) -> None:
+        """Declare inputs that forward has changed in place, and returns."""
+        self.dirty = inputs
 
     def set_materialize_grads(self, value: bool) -> None:
         """Whether the gradient of an output nobody used reaches backward as zeros (True) or as None."""
@@ -191,3 +206,15 @@ class Node:
                     f"change a copy instead: x = x.clone(), or y = x + … in place of x += …"
                 )
         return self.saved  # type: ignore[return-value]
+
+
+class AccumulateGrad:
+    """The end of an edge: the leaf `variable`, whose `.grad` gets what arrives."""
+
+    name, next_functions = "AccumulateGrad", ()
+
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"

@@ -39,6 +39,7 @@ Arithmetic.add_into = staticmethod(_add_into)
 Arithmetic.own = staticmethod(own)
 Arithmetic.copy = staticmethod(lambda a: K.copy(a))
 Arithmetic.zeros = staticmethod(lambda shape, dtype: K.full(shape, 0, dtype))
+Arithmetic.has_nan = staticmethod(lambda a: bool(K.ne(a, a).any()))
 Arithmetic.ones = staticmethod(lambda shape, dtype: K.full(shape, 1, dtype))
 
 

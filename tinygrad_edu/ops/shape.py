@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation, Variable
+from ..autograd.engine import Arithmetic
 from ..autograd.inplace import check_change, is_recorded, record_change
 from ..errors import InputError, KindError, RangeError
 from ..kernels import K
@@ -440,3 +441,6 @@ def several_views(pieces: Sequence[Any], operation: str) -> tuple[Any, ...]:
         if piece._view is not None and not piece._view.refusal:
             piece._view.refusal = f"it came out of {operation} together with others"
     return tuple(pieces)
+
+
+Arithmetic.stack = staticmethod(stack)
