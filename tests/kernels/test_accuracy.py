@@ -42,15 +42,25 @@ def test_one_unit_in_the_last_place(name, isa):
     assert error[worst] <= (0.5 if name == "sqrt" else 1.0), f"{error[worst]} at {PATTERNS[worst]}"
 
 
-@pytest.mark.parametrize("tanh_form", [False, True])
-def test_gelu_keeps_its_digits_for_negative_arguments(tanh_form, isa):
-    x = -np.linspace(0, 9, 2001, dtype=np.float32)
-    z = x.astype(np.float64)
-    if tanh_form:
-        exact = z / (1 + np.exp(-2 * math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
-    else:
-        exact = z * np.vectorize(math.erfc)(-z / math.sqrt(2)) / 2
-    assert ulps(native.gelu(x, tanh_form), exact).max() <= 1
+# Products of such functions keep almost as many digits, also where the result is far below 1.
+COMPOSED = {
+    "silu": (2.0, lambda x: x * EXACT["sigmoid"](x)),
+    "softplus": (2.0, lambda x: np.where(x > 20, x, np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))), 1.0, 20.0),
+    "elu": (1.5, lambda x: np.where(x > 0, x, np.expm1(x)), 1.0),
+    "gelu": (3.0, lambda x: x * np.vectorize(math.erfc)(-x / math.sqrt(2)) / 2, False),
+    "gelu ": (2.0, lambda x: x * EXACT["sigmoid"](2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)), True),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_activations_keep_their_digits(name, isa):
+    limit, exact, *rest = COMPOSED[name]
+    x = np.concatenate([PATTERNS[np.abs(PATTERNS) < 90], np.linspace(-16, 16, 4001, dtype=np.float32)])
+    with np.errstate(all="ignore"):
+        wanted = exact(x.astype(np.float64))
+    error = ulps(getattr(native, name.strip())(x, *rest), wanted)
+    worst = int(np.nanargmax(error))
+    assert error[worst] <= limit, f"{error[worst]} at {x[worst]}"
 
 
 @pytest.mark.parametrize("name", [*EXACT, "relu", "silu"])

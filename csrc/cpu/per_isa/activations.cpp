@@ -1,4 +1,4 @@
-// Activation functions and their derivatives. Smooth ones are computed in float64 for both dtypes (see vmath.h).
+// Activation functions and their derivatives. What the smooth ones are made of is in single.h and vmath.h.
 #include "kernels.h"
 #include "map.h"
 #include "vmath.h"
@@ -54,99 +54,61 @@ struct MseBackward : WithSlope<V> {
     TGE_INLINE V operator()(const V* v) const { return v[0] * this->slope * (v[1] - v[2]); }
 };
 
-using Parameters = const double*;
+// M: Smooth32 or Smooth64. An operation without parameters, of one function of M.
+#define TGE_SMOOTH(name, expression)                              \
+    template <class M>                                            \
+    struct name : Plain<typename M::V> {                          \
+        using V = typename M::V;                                  \
+        using Plain<V>::Plain;                                    \
+        TGE_INLINE V operator()(const V* v) const { return expression; } \
+    };
+TGE_SMOOTH(Sigmoid, M::sigmoid(v[0]))
+TGE_SMOOTH(Tanh, M::tanh(v[0]))
+TGE_SMOOTH(Silu, M::silu(v[0]))
+TGE_SMOOTH(SiluBackward, v[0] * M::silu_slope(v[1]))
+TGE_SMOOTH(GeluErf, M::gelu(v[0]))
+TGE_SMOOTH(GeluErfBackward, v[0] * M::gelu_slope(v[1]))
+TGE_SMOOTH(GeluTanh, M::gelu_tanh(v[0]))
+TGE_SMOOTH(GeluTanhBackward, v[0] * M::gelu_tanh_slope(v[1]))
+#undef TGE_SMOOTH
 
 template <class M>
-struct Sigmoid : Plain<D> {
-    using Plain<D>::Plain;
-    TGE_INLINE D operator()(const D* v) const { return sigmoid<M>(v[0]); }
+struct WithBeta {
+    using V = typename M::V;
+    V beta, beta_low, inverse, threshold;
+    explicit WithBeta(const double* p)
+        : beta(splat<V>(p[0])), beta_low(splat<V>(p[0] - static_cast<double>(beta[0]))), inverse(splat<V>(1 / p[0])),
+          threshold(splat<V>(p[1])) {}
 };
 template <class M>
-struct Tanh : Plain<D> {
-    using Plain<D>::Plain;
-    TGE_INLINE D operator()(const D* v) const { return M::tanh(v[0]); }
-};
-
-constexpr double root_half = 0.7071067811865476, root_2_over_pi = 0.7978845608028654, cubic = 0.044715;
-
-// Φ(x) = erfc(−x/√2)/2 keeps its digits where x is very negative. x · Φ(x) tends to 0 there, also at −∞.
-template <class M>
-struct GeluErf : Plain<D> {
-    using Plain<D>::Plain;
-    TGE_INLINE D operator()(const D* v) const {
-        const D x = v[0], y = x * (0.5 * M::erfc(-x * root_half));
-        return x == -inf ? D{} : y;
-    }
-};
-// (1 + tanh z)/2 = sigmoid(2z), which does not cancel.
-template <class M>
-struct GeluTanh : Plain<D> {
-    using Plain<D>::Plain;
-    TGE_INLINE D operator()(const D* v) const {
-        const D x = v[0], z = root_2_over_pi * (x + cubic * x * x * x), y = x * sigmoid<M>(z + z);
-        return x == -inf ? D{} : y;
+struct Softplus : WithBeta<M> {
+    using V = typename M::V;
+    using WithBeta<M>::WithBeta;
+    TGE_INLINE V operator()(const V* v) const {
+        const V soft = M::softplus(v[0], this->beta, this->beta_low) * this->inverse;
+        return v[0] * this->beta > this->threshold ? v[0] : soft;
     }
 };
 template <class M>
-struct GeluErfBackward : Plain<D> {
-    using Plain<D>::Plain;
-    TGE_INLINE D operator()(const D* v) const {
-        const D x = v[1], tail = x * M::exp(-0.5 * x * x) * 0.3989422804014327;  // 1/√(2π)
-        return v[0] * (0.5 * M::erfc(-x * root_half) + (vabs(x) > 1e3 ? D{} : tail));
+struct SoftplusBackward : WithBeta<M> {
+    using V = typename M::V;
+    using WithBeta<M>::WithBeta;
+    TGE_INLINE V operator()(const V* v) const {
+        const V soft = v[0] * M::sigmoid(v[1], this->beta, this->beta_low);
+        return v[1] * this->beta > this->threshold ? v[0] : soft;
     }
 };
 template <class M>
-struct GeluTanhBackward : Plain<D> {
-    using Plain<D>::Plain;
-    TGE_INLINE D operator()(const D* v) const {
-        const D x = v[1], z = root_2_over_pi * (x + cubic * x * x * x), s = sigmoid<M>(z + z);
-        const D tail = x * s * (1.0 - s) * (2 * root_2_over_pi) * (1.0 + 3 * cubic * x * x);
-        return v[0] * (s + (vabs(x) > 1e3 ? D{} : tail));
-    }
+struct Elu : WithSlope<typename M::V> {
+    using V = typename M::V;
+    using WithSlope<V>::WithSlope;
+    TGE_INLINE V operator()(const V* v) const { return v[0] > V{} ? v[0] : this->slope * M::expm1(v[0]); }
 };
 template <class M>
-struct Silu : Plain<D> {
-    using Plain<D>::Plain;
-    TGE_INLINE D operator()(const D* v) const {
-        const D y = v[0] * sigmoid<M>(v[0]);
-        return v[0] == -inf ? D{} : y;
-    }
-};
-template <class M>
-struct SiluBackward : Plain<D> {
-    using Plain<D>::Plain;
-    TGE_INLINE D operator()(const D* v) const {
-        const D x = v[1], s = sigmoid<M>(x), tail = x * s * (1.0 - s);
-        return v[0] * (s + (vabs(x) == inf ? D{} : tail));
-    }
-};
-template <class M>
-struct Softplus {
-    D beta, threshold;
-    explicit Softplus(Parameters p) : beta(splat<D>(p[0])), threshold(splat<D>(p[1])) {}
-    TGE_INLINE D operator()(const D* v) const {
-        const D x = v[0], z = x * beta, soft = ((z < 0.0 ? D{} : z) + M::log1p(M::exp(-vabs(z)))) / beta;
-        return z > threshold ? x : soft;
-    }
-};
-template <class M>
-struct SoftplusBackward {
-    D beta, threshold;
-    explicit SoftplusBackward(Parameters p) : beta(splat<D>(p[0])), threshold(splat<D>(p[1])) {}
-    TGE_INLINE D operator()(const D* v) const {
-        const D z = v[1] * beta, soft = v[0] * sigmoid<M>(z);
-        return z > threshold ? v[0] : soft;
-    }
-};
-template <class M>
-struct Elu : WithSlope<D> {
-    using WithSlope<D>::WithSlope;
-    TGE_INLINE D operator()(const D* v) const { return v[0] > 0.0 ? v[0] : slope * M::expm1(v[0]); }
-};
-template <class M>
-struct EluBackward : WithSlope<D> {
-    using WithSlope<D>::WithSlope;
-    TGE_INLINE D operator()(const D* v) const { return v[1] > 0.0 ? v[0] : v[0] * slope * M::exp(v[1]); }
+struct EluBackward : WithSlope<typename M::V> {
+    using V = typename M::V;
+    using WithSlope<V>::WithSlope;
+    TGE_INLINE V operator()(const V* v) const { return v[1] > V{} ? v[0] : v[0] * this->slope * M::exp(v[1]); }
 };
 
 template <class L, int N, class ErfForm, class TanhForm>
@@ -166,18 +128,20 @@ void fill_activations(Table& table) {
     BOTH(sigmoid_backward, 2, SigmoidBackward) BOTH(tanh_backward, 2, TanhBackward)
     BOTH(mse_backward, 3, MseBackward)
 #undef BOTH
-#define SMOOTH(op, inputs, functor)                         \
-    t[op_##op][0] = map<Widened, inputs, functor<Lite>>;    \
-    t[op_##op][1] = map<Direct<double>, inputs, functor<Full>>;
+#define SMOOTH(op, inputs, functor)                              \
+    t[op_##op][0] = map<Layout32, inputs, functor<Smooth32>>;    \
+    t[op_##op][1] = map<Direct<double>, inputs, functor<Smooth64>>;
     SMOOTH(sigmoid, 1, Sigmoid) SMOOTH(tanh, 1, Tanh)
     SMOOTH(silu, 1, Silu) SMOOTH(silu_backward, 2, SiluBackward)
     SMOOTH(softplus, 1, Softplus) SMOOTH(softplus_backward, 2, SoftplusBackward)
     SMOOTH(elu, 1, Elu) SMOOTH(elu_backward, 2, EluBackward)
 #undef SMOOTH
-    t[op_gelu][0] = gelu_either<Widened, 1, GeluErf<Lite>, GeluTanh<Lite>>;
-    t[op_gelu][1] = gelu_either<Direct<double>, 1, GeluErf<Full>, GeluTanh<Full>>;
-    t[op_gelu_backward][0] = gelu_either<Widened, 2, GeluErfBackward<Lite>, GeluTanhBackward<Lite>>;
-    t[op_gelu_backward][1] = gelu_either<Direct<double>, 2, GeluErfBackward<Full>, GeluTanhBackward<Full>>;
+#define GELU(op, inputs, erf_form, tanh_form)                                                     \
+    t[op_##op][0] = gelu_either<Layout32, inputs, erf_form<Smooth32>, tanh_form<Smooth32>>;       \
+    t[op_##op][1] = gelu_either<Direct<double>, inputs, erf_form<Smooth64>, tanh_form<Smooth64>>;
+    GELU(gelu, 1, GeluErf, GeluTanh)
+    GELU(gelu_backward, 2, GeluErfBackward, GeluTanhBackward)
+#undef GELU
 }
 
 }  // namespace TGE_ISA

@@ -30,14 +30,14 @@ TGE_FUNCTOR(Abs, vabs(v[0]))
 TGE_FUNCTOR(Sign, v[0] > V{} ? V{} + 1 : (v[0] < V{} ? V{} - 1 : v[0]))
 TGE_FUNCTOR(Sqrt, vsqrt(v[0]))
 TGE_FUNCTOR(Square, v[0] * v[0])
-TGE_FUNCTOR(Exp32, exp32(v[0]))
 #undef TGE_FUNCTOR
 
 #define TGE_FUNCTION(name, function)                     \
     template <class M>                                   \
     struct name : NoParameters {                         \
         using NoParameters::NoParameters;                \
-        TGE_INLINE D operator()(const D* v) const {      \
+        template <class V>                               \
+        TGE_INLINE V operator()(const V* v) const {      \
             return M::function(v[0]);                    \
         }                                                \
     };
@@ -163,13 +163,15 @@ void fill_elementwise(Table& table) {
     RELATION(eq, Equal) RELATION(ne, NotEqual) RELATION(lt, Less)
     RELATION(le, LessEqual) RELATION(gt, Greater) RELATION(ge, GreaterEqual)
 #undef RELATION
-#define FUNCTION(op, functor)                          \
-    t[op_##op][0] = map<Widened, 1, functor<Lite>>;    \
+#define FUNCTION(op, functor)                              \
+    t[op_##op][0] = map<Layout32, 1, functor<Smooth32>>;   \
     t[op_##op][1] = map<Direct<double>, 1, functor<Full>>;
-    FUNCTION(log, Log) FUNCTION(log1p, Log1p) FUNCTION(sin, Sin) FUNCTION(cos, Cos) FUNCTION(erf, Erf)
+    FUNCTION(exp, Exp) FUNCTION(log, Log) FUNCTION(log1p, Log1p) FUNCTION(erf, Erf)
 #undef FUNCTION
-    t[op_exp][0] = map<Direct<float>, 1, Exp32>;
-    t[op_exp][1] = map<Direct<double>, 1, Exp<Full>>;
+    t[op_sin][0] = map<Widened, 1, Sin<Lite>>;
+    t[op_sin][1] = map<Direct<double>, 1, Sin<Full>>;
+    t[op_cos][0] = map<Widened, 1, Cos<Lite>>;
+    t[op_cos][1] = map<Direct<double>, 1, Cos<Full>>;
     t[op_pow][0] = pow_elements<float>;
     t[op_pow][1] = pow_elements<double>;
     t[op_where][0] = choose<float>;

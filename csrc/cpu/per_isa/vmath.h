@@ -1,10 +1,10 @@
 // Elementary functions on vectors.
 //
-// exp32: float32 all the way, for the hot loops.
+// Single (single.h): float32 all the way, where the processor has fused multiply–add.
 // Lite: float64 arithmetic with a relative error near 1e-11, to be rounded to float32 once: well below one unit.
 // Full: the C library's float64 functions, lane by lane.
 #pragma once
-#include "vec.h"
+#include "single.h"
 
 namespace tge {
 namespace TGE_ISA {
@@ -19,30 +19,6 @@ TGE_INLINE D horner(D x, const double (&c)[N]) {
 }
 
 constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453, inf = __builtin_inf();
-
-// eˣ = 2ᵏ·e^r with |r| ≤ ln 2 / 2 (Cody & Waite 1980). Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
-TGE_INLINE F exp32(F x) {
-    // e⁻¹⁰⁴ rounds to 0, e⁸⁹ overflows; NaN passes both. A product that rounds to 0 would cost a hundred cycles.
-    const FI vanishes = x < -104.0f;
-    x = vanishes ? F{} : x;
-    x = x > 89.0f ? F{} + 89.0f : x;
-    const float magic = 12582912.0f;
-    const F t = x * 1.44269504f + magic;
-    const F k = t - magic;
-    const F r = (x - k * 0.693359375f) - k * -2.12194440e-4f;
-    // (e^r − 1 − r) / r²: the Taylor coefficients, the last two economised over |r| ≤ 0.3466
-    F q = F{} + 1.98412698e-4f;
-    q = q * r + 1.38888889e-3f;
-    q = q * r + 8.33333333e-3f;
-    q = q * r + 4.16666667e-2f;
-    q = q * r + 1.66666667e-1f;
-    q = q * r + 0.5f;
-    const F p = (r * r * q + r) + 1.0f;
-    // 2ᵏ in two factors: it need not be a normal float.
-    const FI whole = reinterpret_cast<FI>(t) - 0x4B400000, first = whole >> 1, second = whole - first;
-    const F y = p * reinterpret_cast<F>((first + 127) << 23) * reinterpret_cast<F>((second + 127) << 23);
-    return vanishes ? F{} : y;
-}
 
 struct Lite {
     // 1/x for x in the range of float32: one Newton step from a float32 division.
@@ -162,12 +138,54 @@ struct Full {
     static TGE_INLINE D reciprocal(D x) { return 1.0 / x; }
 };
 
-// 1/(1 + e⁻ˣ) without overflow.
+// What activations are made of, on the elementary functions of M, in float64.
 template <class M>
-TGE_INLINE D sigmoid(D x) {
-    const D z = M::exp(-vabs(x)), r = M::reciprocal(1.0 + z);
-    return x >= 0.0 ? r : z * r;  // NaN: z is NaN
-}
+struct Smooth : M {
+    using V = D;
+    static constexpr double root_half = 0.7071067811865476, root_2_over_pi = 0.7978845608028654, cubic = 0.044715;
+
+    // 1/(1 + e⁻ˣ) without overflow.
+    static TGE_INLINE D sigmoid(D x) {
+        const D z = M::exp(-vabs(x)), r = M::reciprocal(1.0 + z);
+        return x >= 0.0 ? r : z * r;  // NaN: z is NaN
+    }
+    // x·σ(x) tends to 0 on the left, also at −∞.
+    static TGE_INLINE D silu(D x) { return x == -inf ? D{} : x * sigmoid(x); }
+    static TGE_INLINE D silu_slope(D x) {
+        const D s = sigmoid(x);
+        return s + (vabs(x) == inf ? D{} : x * s * (1.0 - s));
+    }
+    // ln(1 + e^{beta·x}) and σ(beta·x); float64 needs no rest of beta.
+    static TGE_INLINE D softplus(D x, D beta, D) {
+        const D z = x * beta;
+        return (z < 0.0 ? D{} : z) + M::log1p(M::exp(-vabs(z)));
+    }
+    static TGE_INLINE D sigmoid(D x, D beta, D) { return sigmoid(x * beta); }
+    // Φ(x) = erfc(−x/√2)/2 keeps its digits where x is very negative.
+    static TGE_INLINE D gelu(D x) { return x == -inf ? D{} : x * (0.5 * M::erfc(-x * root_half)); }
+    static TGE_INLINE D gelu_slope(D x) {
+        const D tail = x * M::exp(-0.5 * x * x) * 0.3989422804014327;  // 1/√(2π)
+        return 0.5 * M::erfc(-x * root_half) + (vabs(x) > 1e3 ? D{} : tail);
+    }
+    // (1 + tanh z)/2 = σ(2z), which does not cancel.
+    static TGE_INLINE D gelu_tanh_sigmoid(D x) { return sigmoid(2 * root_2_over_pi * (x + cubic * x * x * x)); }
+    static TGE_INLINE D gelu_tanh(D x) { return x == -inf ? D{} : x * gelu_tanh_sigmoid(x); }
+    static TGE_INLINE D gelu_tanh_slope(D x) {
+        const D s = gelu_tanh_sigmoid(x);
+        const D tail = x * s * (1.0 - s) * (2 * root_2_over_pi) * (1.0 + 3 * cubic * x * x);
+        return s + (vabs(x) > 1e3 ? D{} : tail);
+    }
+};
+
+// How each dtype computes, and how it is held in registers.
+using Smooth64 = Smooth<Full>;
+#ifdef TGE_SINGLE
+using Smooth32 = Single;
+using Layout32 = Direct<float>;
+#else
+using Smooth32 = Smooth<Lite>;
+using Layout32 = Widened;
+#endif
 
 }  // namespace TGE_ISA
 }  // namespace tge
