@@ -143,10 +143,13 @@ def check_convolution(operation: str, x: Any, weight: Any, bias: Any, d: int, ch
         )
 
 
-def check_groups(operation: str, groups: int, *channels: int) -> None:
-    """ValueError unless groups divides every number of channels."""
-    if groups < 1 or any(c % groups for c in channels):
-        raise ShapeError(f"{operation}: groups={groups} must be positive and divide the channels {channels}")
+def check_groups(operation: str, groups: int, weight: Any) -> None:
+    """ShapeError unless the weight's first size divides into groups."""
+    if not isinstance(weight, Variable):
+        raise TypeError(f"{operation}: weight must be a tensor, got {type(weight).__name__}")
+    shape = weight._array.shape
+    if len(shape) < 2 or groups < 1 or shape[0] % groups:
+        raise ShapeError(f"{operation}: groups={groups} must be positive and divide the first size of a weight {shape}")
 
 
 def conv(x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int, d: int) -> Any:
@@ -155,8 +158,8 @@ def conv(x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: An
     `padding`: numbers, "valid" (none), or "same" (as many outputs as inputs, stride 1; an odd entry goes to the end).
     """
     operation = f"conv{d}d"
+    check_groups(operation, groups, weight)
     check_convolution(operation, x, weight, bias, d, weight.shape[1] * groups, weight.shape[0])
-    check_groups(operation, groups, weight.shape[0])
     kernel = tuple(weight.shape[2:])
     stride, dilation = (per_dimension(v, d, operation, n, 1) for v, n in ((stride, "stride"), (dilation, "dilation")))
     if padding == "same":
@@ -188,8 +191,8 @@ def conv_transpose(
     `output_padding` (less than stride or dilation) chooses among the sizes that the convolution would take to S.
     """
     operation = f"conv_transpose{d}d"
+    check_groups(operation, groups, weight)
     check_convolution(operation, x, weight, bias, d, weight.shape[0], weight.shape[1] * groups)
-    check_groups(operation, groups, weight.shape[0])
     stride, dilation = (per_dimension(v, d, operation, n, 1) for v, n in ((stride, "stride"), (dilation, "dilation")))
     padding = per_dimension(padding, d, operation, "padding", 0)
     more = per_dimension(output_padding, d, operation, "output_padding", 0)
