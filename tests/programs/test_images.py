@@ -221,7 +221,8 @@ def test_super_resolution_takes_the_same_steps(images: Any) -> None:
 def test_the_programs_reach_the_kernels_made_for_them() -> None:
     called: dict[str, int] = {}
     table = importlib.import_module("tinygrad_edu.kernels").K
-    names = ["convolve", "convolve_input_gradient", "convolve_weight_gradient", "batch_norm", "batch_norm_backward",
+    names = ["convolve", "convolve_input_gradient", "convolve_weight_gradient", "convolve_parameter_gradients",
+             "batch_norm", "batch_norm_backward",
              "max_pool", "scatter_planes", "avg_pool", "avg_pool_backward"]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         for name in names:
@@ -234,6 +235,7 @@ def test_the_programs_reach_the_kernels_made_for_them() -> None:
             patch.setattr(table, name, counted)
         classifier(tg, *digits(), 1, {})
     # one step of two convolutions (the input needs no gradient); evaluation normalises by affine arithmetic
-    assert called == {"convolve": 4, "convolve_input_gradient": 1, "convolve_weight_gradient": 2, "batch_norm": 2,
+    assert called == {"convolve": 4, "convolve_input_gradient": 1, "convolve_weight_gradient": 1,
+                      "convolve_parameter_gradients": 1, "batch_norm": 2,
                       "batch_norm_backward": 2, "max_pool": 2, "scatter_planes": 1, "avg_pool": 2,
                       "avg_pool_backward": 1}  # fmt: skip
