@@ -9,6 +9,7 @@ import pytest
 import tinygrad_edu as tg
 from tinygrad_edu import nn, optim
 from tinygrad_edu import train as T
+from tinygrad_edu.serialization import files
 from tinygrad_edu.train import checkpoint
 
 F = nn.functional
@@ -180,9 +181,9 @@ def test_a_full_disk_leaves_the_old_file(saved, tmp_path, monkeypatch, call):
         write = full
 
     if call in ("open", "write"):
-        monkeypatch.setattr(checkpoint, "open", full if call == "open" else FullFile, raising=False)
+        monkeypatch.setattr(files, "open", full if call == "open" else FullFile, raising=False)
     else:
-        monkeypatch.setattr(checkpoint.os, call, full)
+        monkeypatch.setattr(files.os, call, full)
     trainer = make()
     with pytest.raises(OSError, match=r"No space left on device \(the file written before it is intact: .*safetensors"):
         trainer.save(saved)
@@ -202,7 +203,7 @@ def test_a_full_disk_during_training_is_resumable(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(*args)
 
-    monkeypatch.setattr(checkpoint.os, "replace", sometimes)
+    monkeypatch.setattr(files.os, "replace", sometimes)
     with pytest.raises(OSError, match="No space left"):
         trainer.fit(DATA, epochs=5)
     monkeypatch.undo()
