@@ -10,7 +10,7 @@ import os as _os
 if _os.environ.get("TGE_PURE", "") not in ("", "0"):
     from . import _pure as _pure  # before anything that Cython compiles is imported
 
-from . import autograd, data, distributions, func, kernels, nn, ops, optim, serialization, train, utils
+from . import autograd, compat, data, distributions, func, kernels, nn, ops, optim, serialization, train, utils
 from .autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .creation import (
     arange,

@@ -53,7 +53,12 @@ def from_numpy(array: Any) -> Any:
 
 def from_dlpack(source: Any) -> Any:
     """A tensor that shares the memory of any CPU object with `__dlpack__`."""
-    return from_numpy(np.from_dlpack(source))
+    if not hasattr(source, "__dlpack__"):
+        raise KindError(f"from_dlpack: a {type(source).__name__} has no __dlpack__; use tensor(…) for other data")
+    try:
+        return from_numpy(np.from_dlpack(source))
+    except RuntimeError as error:  # a dtype that NumPy does not have, or memory of another device
+        raise KindError(f"from_dlpack: {error}") from None
 
 
 def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:

@@ -5,6 +5,7 @@ Names, arguments and defaults are PyTorch's. What a method computes, and its der
 
 from __future__ import annotations
 
+import copy
 from collections import namedtuple
 from typing import Any
 
@@ -194,9 +195,9 @@ class Tensor(Variable):
         return self
 
     # -- to and from Python and NumPy ------------------------------------------------------------------------
-    def numpy(self) -> Any:
-        """The array itself, sharing memory."""
-        if self.requires_grad:
+    def numpy(self, *, force: Any = False) -> Any:
+        """The array itself, sharing memory; of a tensor that requires grad only with `force`."""
+        if self.requires_grad and not force:
             raise StateError("numpy: the tensor requires grad; use x.detach().numpy()")
         return self._array
 
@@ -205,7 +206,11 @@ class Tensor(Variable):
             raise StateError("numpy.asarray: the tensor requires grad; use x.detach()")
         return np.array(self._array, dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any: return self.detach()._array.__dlpack__(**options)
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError("__dlpack__: the tensor requires grad; use x.detach()")
+        return self._array.__dlpack__(**options)
+
     def __dlpack_device__(self) -> Any: return self._array.__dlpack_device__()
 
     def item(self) -> Any:
@@ -253,8 +258,10 @@ class Tensor(Variable):
     def __deepcopy__(self, memo: Any) -> Any:
         if self._node is not None:
             raise StateError("deepcopy: only leaves can be copied deeply; use x.detach().clone()")
-        twin = type(self)._wrap(self._array.copy())
-        memo[id(self)] = twin
+        memory, *layout = _layout(self._array)
+        array = _viewed(copy.deepcopy(memory, memo), *layout)  # tensors that shared memory share its one copy
+        twin = type(self)._wrap(array, memo.get(id(self._version)))
+        memo[id(self)], memo[id(self._version)] = twin, twin._version
         twin._requires_grad = self._requires_grad
         twin._grad = None if self._grad is None else self._grad.detach().clone()
         return twin
@@ -262,7 +269,7 @@ class Tensor(Variable):
     def __reduce__(self) -> Any:
         if self._node is not None:
             raise StateError("pickle: only leaves can be pickled; use x.detach()")
-        return _rebuild, (type(self), self._array, self._requires_grad)
+        return _rebuild, (type(self), self._requires_grad, *_layout(self._array))
 
     # -- dtype and device ------------------------------------------------------------------------------------
     def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Any:
@@ -492,8 +499,24 @@ class HookHandle:
         self.remove()
 
 
-def _rebuild(cls: Any, array: Any, requires_grad: bool) -> Any:
-    tensor = cls._wrap(array)
+def _layout(array: Any) -> tuple[Any, ...]:
+    """(memory, dtype, shape, offset, strides) of an array: where it lies in the flat memory it is a view of."""
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    if not (root.flags.c_contiguous or root.flags.f_contiguous) or root.dtype.hasobject:
+        root = array = array.copy()
+    start = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    return root, array.dtype, array.shape, start, array.strides
+
+
+def _viewed(memory: Any, dtype: Any, shape: Any, offset: int, strides: Any) -> Any:
+    """The array that `_layout` described, in (a copy of) that memory."""
+    return np.ndarray(shape, dtype, memory.ravel(order="K"), offset, strides)
+
+
+def _rebuild(cls: Any, requires_grad: bool, *layout: Any) -> Any:
+    tensor = cls._wrap(_viewed(*layout))
     tensor._requires_grad = requires_grad
     return tensor
 

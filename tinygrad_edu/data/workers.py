@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import StateError
 from ..kernels import set_num_threads
 from ..random import default_generator
+from ..tensor import Tensor
 
 
 class End:
@@ -98,12 +99,21 @@ def run_worker(pipe: Any, foreign: list[Any], info: WorkerInfo, fetcher: Callabl
             except Exception as error:
                 problem = WorkerError(error, info.id)
         try:
-            pipe.send((*task[:2], batch, problem))
+            pipe.send((*task[:2], compact(batch), problem))
         except (BrokenPipeError, ConnectionResetError):
             return
         except Exception as error:  # the batch cannot be sent to another process
             pipe.send((*task[:2], None, WorkerError(error, info.id)))
         del batch
+
+
+def compact(batch: Any) -> Any:
+    """The batch with tensors that own their memory: a row of a large tensor would be sent with all of it."""
+    if isinstance(batch, Tensor) and batch.is_leaf and batch._array.base is not None:
+        return batch.detach().clone()
+    if type(batch) is dict:
+        return {key: compact(value) for key, value in batch.items()}
+    return type(batch)(map(compact, batch)) if type(batch) in (list, tuple) else batch
 
 
 def _receive(pipe: Any, tasks: Any, parent: int) -> None:

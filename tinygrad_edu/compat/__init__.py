@@ -1,6 +1,6 @@
 """`as_torch()`: for a while, `import torch` means this library, so that a program written for PyTorch runs unmodified.
 
-    with tinygrad_edu.compat.as_torch():
+    with tg.compat.as_torch():
         import program            # its `import torch`, `from torch import nn`, … find tinygrad_edu
 
 or `python -m tinygrad_edu.compat program.py arguments…`. Explicit and reversible: leaving the block (or `undo()`) puts
@@ -18,7 +18,7 @@ from typing import Any
 
 import tinygrad_edu
 
-from .errors import StateError
+from ..errors import StateError
 
 # torch's module → ours, as a dotted name below the package.
 MODULES = {
@@ -156,9 +156,3 @@ def main(arguments: list[str]) -> int:
         sys.argv = before
         del sys.path[0]
     return 0
-
-
-if __name__ == "__main__":
-    from tinygrad_edu.compat import main as run  # the module itself, not this copy named __main__
-
-    raise SystemExit(run(sys.argv[1:]))
