@@ -51,10 +51,11 @@ const int at_fork = pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); },
 
 void* from_system(std::size_t bytes) {
     if (bytes >= huge_page) {
-        const std::size_t rounded = (bytes + huge_page - 1) & ~(huge_page - 1);
-        void* memory = std::aligned_alloc(huge_page, rounded);
+        void* memory = nullptr;
+        if (posix_memalign(&memory, huge_page, bytes) != 0) return nullptr;
 #ifdef MADV_HUGEPAGE
-        if (memory) madvise(memory, rounded, MADV_HUGEPAGE);  // one page fault for 2 MiB instead of 512
+        // One page fault for 2 MiB instead of 512; the rest, often just the header's 64 bytes, stays in small pages.
+        madvise(memory, bytes & ~(huge_page - 1), MADV_HUGEPAGE);
 #endif
         return memory;
     }
