@@ -6,6 +6,7 @@ Names, arguments and defaults are PyTorch's. What a method computes, and its der
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import namedtuple
 from typing import Any
 
@@ -484,8 +485,10 @@ class Tensor(Variable):
 class HookHandle:
     """Removes a hook when asked to, or at the end of a `with` block."""
 
+    count = itertools.count()
+
     def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self.hooks, self.key = hooks, id(self)
+        self.hooks, self.key = hooks, next(HookHandle.count)  # not id(self): a forgotten handle's comes again
         hooks[self.key] = hook
 
     def remove(self) -> None:

@@ -57,7 +57,7 @@ from .losses import (
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
-from .module import Module, StateDictError
+from .module import Module
 from .normalization import (
     BatchNorm1d,
     BatchNorm2d,
@@ -115,6 +115,7 @@ from .pooling import (
     MaxUnpool3d,
 )
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell
+from .state import StateDictError
 
 __all__ = [
     "CELU",

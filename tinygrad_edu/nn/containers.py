@@ -9,6 +9,7 @@ from typing import Any
 from .. import ops
 from ..errors import KindError, RangeError
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
+from .hooks import GLOBAL
 from .layers import Linear
 from .module import Module
 
@@ -123,9 +124,7 @@ def _joined(module: Any) -> str:
 def _watched(module: Any) -> bool:
     """Does a hook wait for this module's call, or has its forward been replaced?"""
     own = vars(module)
-    return "forward" in own or any(
-        own.get(f"_{kind}_hooks") for kind in ("forward", "forward_pre", "backward", "backward_pre")
-    )
+    return "forward" in own or any(hooks or own.get(f"_{kind}_hooks") for kind, hooks in GLOBAL.items())
 
 
 class ModuleList(_Indexed):

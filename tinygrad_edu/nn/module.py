@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import difflib
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..tensor import HookHandle, Tensor, check_device, check_dtype
+from .hooks import GLOBAL, Hook, call_with_hooks, registered
 from .parameter import Parameter
+from .state import IncompatibleKeys, collect, load
 
-IncompatibleKeys = namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
+HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+)
 
 
 class Module:
@@ -29,8 +39,10 @@ class Module:
     _modules: dict[str, Module | None]
 
     def __init__(self) -> None:
-        for name in ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks"):
+        for name in ("_parameters", "_buffers", "_modules"):
             object.__setattr__(self, name, {})
+        for name in HOOKS:
+            object.__setattr__(self, name, OrderedDict())
         object.__setattr__(self, "_transient", set())
         object.__setattr__(self, "training", True)
 
@@ -39,25 +51,58 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._forward_hooks and not self._forward_pre_hooks:
-            return self.forward(*args, **kwargs)
-        for hook in list(self._forward_pre_hooks.values()):
-            changed = hook(self, args)
-            if changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        result = self.forward(*args, **kwargs)
-        for hook in list(self._forward_hooks.values()):
-            changed = hook(self, args, result)
-            result = result if changed is None else changed
-        return result
+        watched = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
+        if watched or any(GLOBAL.values()):
+            return call_with_hooks(self, args, kwargs)
+        return self.forward(*args, **kwargs)
 
-    def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Call `hook(module, inputs, output)` after each forward; what it returns (if anything) is the output."""
-        return HookHandle(self._forward_hooks, hook)
+    # -- hooks -----------------------------------------------------------------------------------------------
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> HookHandle:
+        """Call `hook(module, args, output)` after each forward; what it returns (if anything) is the output.
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Call `hook(module, inputs)` before each forward; what it returns (if anything) are the inputs."""
-        return HookHandle(self._forward_pre_hooks, hook)
+        `with_kwargs`: it is called as `hook(module, args, kwargs, output)`. `always_call`: after an error too.
+        `prepend`: before the hooks that are there already. `remove()` of the handle takes the hook away.
+        """
+        return registered(self._forward_hooks, Hook(hook, with_kwargs, always_call), prepend)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> HookHandle:
+        """Call `hook(module, args)` before each forward; what it returns (if anything) are the arguments.
+
+        `with_kwargs`: it is called as `hook(module, args, kwargs)` and returns (args, kwargs).
+        """
+        return registered(self._forward_pre_hooks, Hook(hook, with_kwargs), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
+        """Call `hook(module, grad_input, grad_output)` when the gradients of forward's arguments have been computed.
+
+        Both are tuples, with None for what has no gradient; a tuple that it returns takes the place of grad_input.
+        """
+        return registered(self._backward_hooks, Hook(hook), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
+        """Call `hook(module, grad_output)` before the backward pass of a call; what it returns replaces grad_output."""
+        return registered(self._backward_pre_hooks, Hook(hook), prepend)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, prefix, keep_vars)` before this module's tensors are put into a state."""
+        return registered(self._state_dict_pre_hooks, Hook(hook))
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, state_dict, prefix, local_metadata)` after they were put there; it may change it."""
+        return registered(self._state_dict_hooks, Hook(hook))
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Before anything is loaded, call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs)`: it may rename entries (`state_dict` is a copy) and report errors."""
+        return registered(self._load_state_dict_pre_hooks, Hook(hook))
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, incompatible_keys)` after loading; names it takes out of the lists are forgiven."""
+        return registered(self._load_state_dict_post_hooks, Hook(hook))
 
     # -- registration ----------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
@@ -99,7 +144,10 @@ class Module:
     def __delattr__(self, name: str) -> None:
         for kind in (self._parameters, self._buffers, self._modules):
             if kind.pop(name, self) is not self:
+                self._transient.discard(name)
                 return
+        if name not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         object.__delattr__(self, name)
 
     def __dir__(self) -> list[str]:
@@ -137,32 +185,41 @@ class Module:
             raise KeyError(f"{type(self).__name__} has an attribute {name!r} already; choose another name")
 
     # -- looking around --------------------------------------------------------------------------------------
-    def named_modules(self, prefix: str = "", _seen: set[int] | None = None) -> Iterator[tuple[str, Module]]:
-        """(dotted name, module) of this module and all below it, each once."""
-        seen = set() if _seen is None else _seen
-        if id(self) in seen:
+    def named_modules(
+        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """(dotted name, module) of this module and all below it, each once unless duplicates are asked for."""
+        memo = set() if memo is None else memo
+        if self in memo:
             return
-        seen.add(id(self))
+        if remove_duplicate:
+            memo.add(self)
         yield prefix, self
         for name, module in self._modules.items():
             if module is not None:
-                yield from module.named_modules(f"{prefix}.{name}" if prefix else name, seen)
+                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def _named(self, kind: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+        places = self.named_modules(None, prefix, remove_duplicate) if recurse else iter([(prefix, self)])
+        for path, module in places:
             for name, value in getattr(module, kind).items():
                 if value is not None and id(value) not in seen:
-                    seen.add(id(value))
+                    if remove_duplicate:
+                        seen.add(id(value))
                     yield f"{path}.{name}" if path else name, value
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """(dotted name, parameter), each parameter once even if it is used in two places (weight tying)."""
-        return self._named("_parameters", prefix, recurse)
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
-        """(dotted name, buffer), each once."""
-        return self._named("_buffers", prefix, recurse)
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Any]]:
+        """(dotted name, buffer), each once unless duplicates are asked for."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, each once."""
@@ -177,8 +234,12 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) of the modules directly below."""
-        return ((name, module) for name, module in self._modules.items() if module is not None)
+        """(name, module) of the modules directly below, each once."""
+        seen: set[int] = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
 
     def children(self) -> Iterator[Module]:
         """The modules directly below."""
@@ -194,11 +255,29 @@ class Module:
             module = found
         return module
 
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter with a dotted name."""
+        return self._found("_parameters", target, "parameter")  # type: ignore[no-any-return]
+
+    def get_buffer(self, target: str) -> Any:
+        """The buffer with a dotted name."""
+        return self._found("_buffers", target, "buffer")
+
+    def _found(self, kind: str, target: str, what: str) -> Any:
+        path, _, name = target.rpartition(".")
+        home = getattr(self.get_submodule(path), kind)
+        if name not in home:
+            raise AttributeError(f"{type(self).__name__} has no {what} {target!r}")
+        return home[name]
+
     # -- switches --------------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> Any:
         """Training mode for this module and all below it: dropout drops."""
-        for module in self.modules():
-            object.__setattr__(module, "training", bool(mode))
+        if not isinstance(mode, bool):
+            raise ValueError(f"train: the mode is True or False, got {mode!r}")
+        object.__setattr__(self, "training", mode)
+        for module in self.children():
+            module.train(mode)
         return self
 
     def eval(self) -> Any:
@@ -226,13 +305,19 @@ class Module:
         function(self)
         return self
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Any:
-        """Convert float parameters and buffers to `dtype`, in place: optimisers made before keep their parameters."""
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
+           memory_format: Any = None) -> Any:  # fmt: skip
+        """Convert float parameters and buffers to `dtype`, in place: optimisers made before keep their parameters.
+
+        Arguments as of `Tensor.to`: a dtype, a device, both, or a tensor whose dtype is wanted.
+        """
         for a in args:
-            if isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda"):
+            if isinstance(a, Tensor):
+                dtype = a.dtype
+            elif (isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda")) or type(a).__name__ == "device":
                 device = a
-            else:
-                dtype = a.dtype if isinstance(a, Tensor) else a
+            elif a is not None and not isinstance(a, bool):
+                dtype = a
         check_device(device)
         if dtype is None:
             return self
@@ -250,6 +335,26 @@ class Module:
         """The module itself: there is only the CPU."""
         return self
 
+    def cuda(self, device: Any = None) -> Any:
+        """RuntimeError: there is only the CPU."""
+        return self.to(device="cuda")
+
+    def type(self, dst_type: Any) -> Any:
+        """All float parameters and buffers in the dtype `dst_type`."""
+        return self.to(dtype=dst_type)
+
+    def half(self) -> Any:
+        """All float parameters and buffers in float16."""
+        return self.to(dtype="float16")
+
+    def bfloat16(self) -> Any:
+        """All float parameters and buffers in bfloat16."""
+        return self.to(dtype="bfloat16")
+
+    def share_memory(self) -> Any:
+        """The module itself: processes that are forked from this one see its memory as it was at that moment."""
+        return self
+
     def float(self) -> Any:
         """All float parameters and buffers in float32."""
         return self.to(np.dtype(np.float32))
@@ -259,56 +364,26 @@ class Module:
         return self.to(np.dtype(np.float64))
 
     # -- state -----------------------------------------------------------------------------------------------
-    def state_dict(self) -> OrderedDict[str, Any]:
-        """Dotted name → tensor (outside the graph, sharing memory) of all parameters and persistent buffers."""
-        state: OrderedDict[str, Any] = OrderedDict()
-        self._collect(state, "")
+    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
+        """Dotted name → tensor (outside the graph, sharing memory) of all parameters and persistent buffers.
+
+        Names start with `prefix` and are added to `destination` if there is one; `keep_vars` gives the parameters
+        themselves.
+        """
+        state: Any = OrderedDict() if destination is None else destination
+        collect(self, state, prefix, keep_vars)
         return state
 
-    def _collect(self, state: OrderedDict[str, Any], prefix: str) -> None:
-        for name, value in (*self._parameters.items(), *self._buffers.items()):
-            if value is not None and name not in self._transient:
-                state[prefix + name] = value.detach()
-        for name, module in self._modules.items():
-            if module is not None:
-                module._collect(state, f"{prefix}{name}.")
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copy values into the parameters and buffers of the same names.
 
         Everything is checked first: all missing, unexpected and mis-shaped names are reported in one error, and then
-        nothing has been changed. `strict=False` lets names be missing or unexpected, and returns them.
+        nothing has been changed. `strict=False` lets names be missing or unexpected, and returns them. `assign` puts
+        the tensors of the state in the place of the module's own instead of copying from them.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict: expected a dictionary of tensors, got {type(state_dict).__name__}")
-        own = self.state_dict()
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        arrays = {
-            name: value._array if isinstance(value, Tensor) else np.asarray(value)
-            for name, value in state_dict.items()
-            if name in own
-        }
-        problems = [
-            f"{name}: shape {tuple(array.shape)} does not fit {own[name].shape}"
-            for name, array in arrays.items()
-            if tuple(array.shape) != own[name].shape
-        ]
-        problems += [
-            f"{name}: {array.dtype} are not numbers that fit {own[name].dtype}"
-            for name, array in arrays.items()
-            if array.dtype.kind not in "biuf"
-        ]
-        problems += [f"{name}: its memory is read-only" for name in arrays if not own[name]._array.flags.writeable]
-        if strict:
-            problems += [f"missing: {name}" for name in missing] + [f"unexpected: {name}" for name in unexpected]
-        if problems:
-            listed = "\n  ".join(problems)
-            raise StateDictError(f"{type(self).__name__}.load_state_dict: nothing was loaded, because\n  {listed}")
-        with no_grad():
-            for name, array in arrays.items():
-                own[name].copy_(Tensor._wrap(array[...]))
-        return IncompatibleKeys(missing, unexpected)
+        return load(self, state_dict, strict, assign)
 
     # -- printing --------------------------------------------------------------------------------------------
     def extra_repr(self) -> str:
@@ -326,7 +401,3 @@ class Module:
             return head + lines[0] + ")"
         lines += children
         return head + ("\n  " + "\n  ".join("\n  ".join(lines).split("\n  ")) + "\n" if lines else "") + ")"
-
-
-class StateDictError(ValueError, RuntimeError):
-    """A state that does not fit a module: a ValueError, and a RuntimeError too, which is what PyTorch raises."""
