@@ -73,6 +73,27 @@ class Kernels(Protocol):
     def cos(self, x: Array, *, out: Array | None = None) -> Array: """Cosine of radians."""
     def erf(self, x: Array, *, out: Array | None = None) -> Array: """Error function 2/√π · ∫₀ˣ e^{−t²} dt, ≤ 1 u."""
 
+    def erfc(self, x: Array, *, out: Array | None = None) -> Array: """1 − erf(x), accurate where erf is near 1."""
+    def exp2(self, x: Array, *, out: Array | None = None) -> Array: """2ˣ."""
+    def expm1(self, x: Array, *, out: Array | None = None) -> Array: """eˣ − 1, accurate near 0."""
+    def log2(self, x: Array, *, out: Array | None = None) -> Array: """Logarithm to the base 2."""
+    def log10(self, x: Array, *, out: Array | None = None) -> Array: """Logarithm to the base 10."""
+    def rsqrt(self, x: Array, *, out: Array | None = None) -> Array: """1/√x; inf at 0, NaN below."""
+    def tan(self, x: Array, *, out: Array | None = None) -> Array: """Tangent of radians."""
+    def asin(self, x: Array, *, out: Array | None = None) -> Array: """The angle whose sine is x; NaN beyond ±1."""
+    def acos(self, x: Array, *, out: Array | None = None) -> Array: """The angle whose cosine is x; NaN beyond ±1."""
+    def atan(self, x: Array, *, out: Array | None = None) -> Array: """The angle whose tangent is x."""
+    def atan2(self, y: Array, x: Array, *, out: Array | None = None) -> Array: """The angle of the point (x, y)."""
+    def sinh(self, x: Array, *, out: Array | None = None) -> Array: """(eˣ − e⁻ˣ)/2."""
+    def cosh(self, x: Array, *, out: Array | None = None) -> Array: """(eˣ + e⁻ˣ)/2."""
+    def asinh(self, x: Array, *, out: Array | None = None) -> Array: """The inverse of sinh."""
+    def acosh(self, x: Array, *, out: Array | None = None) -> Array: """The inverse of cosh; NaN below 1."""
+    def atanh(self, x: Array, *, out: Array | None = None) -> Array: """The inverse of tanh; NaN beyond ±1."""
+    def floor(self, x: Array, *, out: Array | None = None) -> Array: """The largest whole number not above x."""
+    def ceil(self, x: Array, *, out: Array | None = None) -> Array: """The smallest whole number not below x."""
+    def trunc(self, x: Array, *, out: Array | None = None) -> Array: """The whole number next towards zero."""
+    def round(self, x: Array, *, out: Array | None = None) -> Array: """The nearest whole number, halves to even."""
+
     # -- activations and their derivatives: dx from the upstream gradient g and what the forward pass knew ---
     def relu(self, x: Array, *, out: Array | None = None) -> Array: """max(x, 0); NaN stays NaN."""
     def relu_backward(self, g: Array, y: Array, *, out: Array | None = None) -> Array: """g where y > 0, else 0."""
@@ -126,6 +147,13 @@ class Kernels(Protocol):
 
     def argmin(self, x: Array, axis: int, keepdims: bool) -> Array:
         """int64 position of the first minimum along `axis` (not empty); the first NaN counts as the minimum."""
+
+    # -- along an axis: running sums and order -----------------------------------------------------------------
+    def cumsum(self, x: Array, axis: int) -> Array:
+        """y[i] = x[0] + … + x[i] along `axis`, added in order; integers and booleans in int64."""
+
+    def argsort(self, x: Array, axis: int, descending: bool) -> Array:
+        """int64 positions that put `axis` in order, equal entries in their old order; NaN counts as the largest."""
 
     # -- softmax family --------------------------------------------------------------------------------------
     def softmax(self, x: Array, axis: int, *, out: Array | None = None) -> Array:
@@ -209,6 +237,21 @@ class Kernels(Protocol):
 
     def gru_cell_backward(self, dh: Array, gates: Array, h: Array) -> tuple[Array, Array, Array]:
         """(d gx (N, 3H), d gh (N, 3H), z·dh' (N, H)) from dh', what `gru_cell` returned, and h before the step."""
+
+    # -- decompositions of matrices (…, M, N), by LAPACK; numpy.linalg.LinAlgError for singular ones --------------------
+    def solve(self, a: Array, b: Array) -> Array: """X with A·X = B, for A (…, N, N) and B (…, N, K)."""
+    def inverse(self, a: Array) -> Array: """A⁻¹."""
+    def slogdet(self, a: Array) -> tuple[Array, Array]: """Sign of the determinant, and ln of its absolute value."""
+    def cholesky(self, a: Array) -> Array: """The lower triangle L with A = L·Lᵀ; only the lower half of A is read."""
+
+    def qr(self, a: Array, complete: bool) -> tuple[Array, Array]:
+        """Q with orthonormal columns and an upper triangle R, A = Q·R; `complete` makes Q square."""
+
+    def svd(self, a: Array, full_matrices: bool) -> tuple[Array, Array, Array]:
+        """U, the singular values from large to small, and Vᵀ: A = U·diag(s)·Vᵀ."""
+
+    def eigh(self, a: Array, lower: bool) -> tuple[Array, Array]:
+        """Eigenvalues from small to large and eigenvectors (columns) of a symmetric matrix, one half of which is read."""
 
     # -- indexing --------------------------------------------------------------------------------------------
     def index_add(self, target: Array, index: Any, values: Array) -> None:

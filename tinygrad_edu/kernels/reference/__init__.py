@@ -13,6 +13,8 @@ from .convolution import (
     convolve_weight_gradient,
 )
 from .lookup import take, take_backward
+from .functions import *
+from .matrices import cholesky, eigh, inverse, qr, slogdet, solve, svd
 from .norms import batch_norm, batch_norm_backward, layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 from .pooling import avg_pool, avg_pool_backward, max_pool, scatter_planes
 from .recurrent import gru_cell, gru_cell_backward, lstm_cell, lstm_cell_backward

@@ -122,9 +122,8 @@ def erf(x: Array, *, out: Array | None = None) -> Array:
     return into(out, np.vectorize(math.erf, otypes=[np.float64])(x) if x.size else x, x.dtype)
 
 
-def erfc(x: Array) -> Array:
-    """1 − erf(x), which keeps its digits where erf is near 1."""
-    return np.asarray(np.vectorize(math.erfc, otypes=[np.float64])(x)) if x.size else x
+def erfc(x: Array, *, out: Array | None = None) -> Array:
+    return into(out, np.vectorize(math.erfc, otypes=[np.float64])(x) if x.size else x, x.dtype)
 
 
 @quiet
