@@ -10,22 +10,54 @@ import os as _os
 if _os.environ.get("TGE_PURE", "") not in ("", "0"):
     from . import _pure as _pure  # before anything that Cython compiles is imported
 
-from . import autograd, compat, data, distributions, func, kernels, nn, ops, optim, serialization, train, utils
+from . import (
+    autograd,
+    compat,
+    cuda,
+    data,
+    distributions,
+    func,
+    kernels,
+    linalg,
+    nn,
+    ops,
+    optim,
+    serialization,
+    train,
+    utils,
+)
 from .autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .creation import (
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
     arange,
     as_tensor,
+    bernoulli,
     empty,
+    empty_like,
     eye,
     from_dlpack,
     from_numpy,
+    frombuffer,
     full,
     full_like,
     linspace,
+    logspace,
+    multinomial,
+    normal,
     ones,
     ones_like,
+    poisson,
     rand,
+    rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
@@ -34,38 +66,55 @@ from .creation import (
     zeros_like,
 )
 from .errors import TinygradError
+from .func import compile
 from .kernels import get_num_threads, set_num_threads
+from .linalg import cholesky, det, matrix_power, qr, slogdet, svd
+from .linalg import inv as inverse
+from .linalg import pinv as pinverse
 from .ops import (
     abs,
     add,
+    all,
     amax,
     amin,
+    any,
     argmax,
     argmin,
     cat,
     clamp,
+    clone,
     cos,
     div,
+    dropout,
+    eq,
     erf,
     exp,
     flatten,
     flip,
     gather,
+    ge,
+    gt,
     isclose,
+    le,
     log,
     log1p,
     log_softmax,
     logsumexp,
+    lt,
     matmul,
     maximum,
     mean,
     minimum,
     mul,
+    ne,
+    neg,
     norm,
     permute,
     pow,
+    promote_types,
     relu,
     reshape,
+    result_type,
     sigmoid,
     sign,
     sin,
@@ -75,20 +124,48 @@ from .ops import (
     squeeze,
     stack,
     std,
+    std_mean,
     sub,
     sum,
     tanh,
     transpose,
+    true_divide,
+    unbind,
     unflatten,
     unsqueeze,
     var,
+    var_mean,
     where,
 )
-from .random import Generator, default_generator, manual_seed
+from .ops import take_flat as take
+from .ops.arrangement import *
+from .ops.decomposition import logdet
+from .ops.functions import *
+from .ops.products import *
+from .ops.scan import *
+from .ops.scatter import *
+from .random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, set_rng_state
 from .serialization import load, save
-from .tensor import Tensor, float32, float64, int8, int16, int32, int64, uint8
-from .tensor import bool_ as bool
+from .tensor import Tensor, is_floating_point, is_tensor, numel
+from .types import (
+    Size,
+    bfloat16,
+    device,
+    finfo,
+    float16,
+    float32,
+    float64,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
+from .types import bool_ as bool
 
 __version__ = "0.1.0"
-mm = matmul
-long, double, float = int64, float64, float32  # PyTorch's other names for dtypes
+divide, multiply, subtract, negative, absolute, clip = div, mul, sub, neg, abs, clamp
+arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
+greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
+half, float, double, short, int, long = float16, float32, float64, int16, int32, int64  # PyTorch's other names

@@ -14,6 +14,7 @@ import numpy as np
 
 from .errors import InputError
 from .kernels import K
+from .types import CPU, check_device
 
 INIT, SHUFFLE, DROPOUT = 0, 1, 2
 _STREAMS = {"init": INIT, "shuffle": SHUFFLE, "dropout": DROPOUT}
@@ -23,10 +24,14 @@ Array = np.ndarray[Any, Any]
 class Generator:
     """A source of random numbers with three separate streams: init, shuffle, dropout.
 
-    `Generator(seed)` with 0 ≤ seed < 2⁶⁴. The state is the seed and how far each stream has been used.
+    `Generator(seed)` with 0 ≤ seed < 2⁶⁴, or, as in PyTorch, `Generator(device)`. The state is the seed and how far
+    each stream has been used.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int | str = 0, device: Any = None) -> None:
+        seed, device = (0, seed) if isinstance(seed, str) else (seed, device)
+        check_device(device)
+        self.device = CPU
         self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:
@@ -98,3 +103,18 @@ default_generator = Generator(0)
 def manual_seed(seed: int) -> Generator:
     """Restart the default generator, which initialisation, dropout and `randn` use, from `seed`."""
     return default_generator.manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """The seed that the default generator started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> dict[str, int]:
+    """The state of the default generator; plain integers."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: dict[str, int]) -> None:
+    """Take the default generator back to a state from `get_rng_state`."""
+    default_generator.set_state(new_state)

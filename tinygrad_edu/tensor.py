@@ -1,13 +1,14 @@
-"""The tensor that a user holds: every method in one list, each a line that names the operation behind it.
+"""The tensor that a user holds: its memory, its place in the graph, Python's operators.
 
-Names, arguments and defaults are PyTorch's. What a method computes, and its derivative, is in `ops/`.
+The methods that are operations are listed in `methods`; what they compute, and the derivatives, is in `ops/`. Names,
+arguments and defaults are PyTorch's.
 """
 
 from __future__ import annotations
 
 import copy
 import itertools
-from collections import namedtuple
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,29 @@ from . import ops
 from .autograd import Variable, backward, inplace, is_grad_enabled, refresh
 from .errors import InputError, KindError, StateError
 from .kernels import K
+from .methods import OperationMethods
+from .random import Generator, default_generator
+from .types import (
+    CPU,
+    Size,
+    bool_,
+    check_device,
+    check_dtype,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
 
-float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
-int8, int16, int32, int64 = (np.dtype(t) for t in (np.int8, np.int16, np.int32, np.int64))
-uint8, bool_ = np.dtype(np.uint8), np.dtype(np.bool_)
-SUPPORTED = (float32, float64, int8, int16, int32, int64, uint8, bool_)
-
-values_and_indices = namedtuple("values_and_indices", ["values", "indices"])
+LEGACY = {"float16": "Half", "float32": "Float", "float64": "Double", "int8": "Char", "int16": "Short", "int32": "Int",
+          "int64": "Long", "uint8": "Byte", "bool": "Bool"}  # fmt: skip
 
 
-class Tensor(Variable):
+class Tensor(OperationMethods):
     """An n-dimensional array that can remember how it was computed.
 
     `Tensor(data, dtype=None, device=None, requires_grad=False)` copies `data`: nested lists, numbers, an array or a
@@ -64,18 +78,26 @@ class Tensor(Variable):
         return self._array.ndim  # type: ignore[no-any-return]
 
     @property
-    def device(self) -> str:
+    def device(self) -> Any:
         """Where the memory is: "cpu"."""
-        return "cpu"
+        return CPU
 
     def dim(self) -> int: return self.ndim
     def numel(self) -> int: return int(self._array.size)
     def nelement(self) -> int: return int(self._array.size)
     def element_size(self) -> int: return int(self._array.itemsize)
-    def size(self, dim: Any = None) -> Any: return self.shape if dim is None else self.shape[dim]
+    def size(self, dim: Any = None) -> Any: return Size(self.shape) if dim is None else self.shape[dim]
     def stride(self) -> Any: return tuple([s // self._array.itemsize for s in self._array.strides])
     def is_contiguous(self) -> bool: return bool(self._array.flags.c_contiguous)
     def is_floating_point(self) -> bool: return self._array.dtype.kind == "f"
+    def is_complex(self) -> bool: return False
+    def is_pinned(self) -> bool: return False
+    def is_same_size(self, other: Any) -> bool: return bool(self.shape == other.shape)
+    def storage_offset(self) -> int: return int(_layout(self._array)[3]) // int(self._array.itemsize)
+    def get_device(self) -> int: return -1
+    is_cuda = property(lambda self: False)
+    itemsize = property(element_size)
+    nbytes = property(lambda self: int(self._array.nbytes))
     def data_ptr(self) -> int: return int(self._array.__array_interface__["data"][0])
 
     # -- the graph -------------------------------------------------------------------------------------------
@@ -273,14 +295,16 @@ class Tensor(Variable):
         return _rebuild, (type(self), self._requires_grad, *_layout(self._array))
 
     # -- dtype and device ------------------------------------------------------------------------------------
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Any:
-        """The tensor in another dtype (or another tensor's); itself if it is there already."""
-        for a in args:
+    def to(
+        self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: Any = False, copy: Any = False
+    ) -> Any:
+        """The tensor in another dtype, on a device, or as another tensor is; itself if it is so already."""
+        for a in args[:2]:
             if isinstance(a, Variable):
                 dtype = a._array.dtype
             elif isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda"):
                 device = a
-            else:
+            elif a is not None:
                 dtype = a
         check_device(device)
         wanted = self.dtype if dtype is None else check_dtype(dtype)
@@ -288,118 +312,62 @@ class Tensor(Variable):
             return self.clone() if copy else self
         return ops.cast(self, wanted)
 
-    def type(self, dtype: Any = None) -> Any: return str(self.dtype) if dtype is None else self.to(dtype)
+    def type(self, dtype: Any = None, non_blocking: Any = False) -> Any:
+        """The old name of the dtype, such as "torch.FloatTensor"; with `dtype`, the tensor in it."""
+        return f"torch.{LEGACY[str(self.dtype)]}Tensor" if dtype is None else self.to(_legacy_dtype(dtype))
+
     def type_as(self, other: Any) -> Any: return self.to(other.dtype)
     def float(self) -> Any: return self.to(float32)
     def double(self) -> Any: return self.to(float64)
+    def half(self) -> Any: return self.to(float16)
     def long(self) -> Any: return self.to(int64)
     def int(self) -> Any: return self.to(int32)
+    def short(self) -> Any: return self.to(int16)
+    def char(self) -> Any: return self.to(int8)
+    def byte(self) -> Any: return self.to(uint8)
     def bool(self) -> Any: return self.to(bool_)
     def cpu(self) -> Any: return self
+    def cuda(self, device: Any = None, non_blocking: Any = False) -> Any: return self.to("cuda")
 
-    # -- arithmetic ------------------------------------------------------------------------------------------
-    def __add__(self, other: Any) -> Any: return ops.add(self, other)
-    def __radd__(self, other: Any) -> Any: return ops.add(other, self)
-    def __sub__(self, other: Any) -> Any: return ops.sub(self, other)
+    def pin_memory(self) -> Any:
+        """The tensor itself: there is no device for which memory would be held in place."""
+        return self
+
+    # -- new tensors like this one -----------------------------------------------------------------------------
+    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+        """A tensor with a copy of `data`, by default in this one's dtype."""
+        return Tensor(data, dtype or self.dtype, device, requires_grad)
+
+    def new_full(
+        self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Any:
+        """A tensor of one number, by default in this one's dtype."""
+        check_device(device)
+        result = Tensor._wrap(K.full(shape_of((size,)), fill_value, check_dtype(dtype or self.dtype)))
+        return result.requires_grad_(requires_grad)
+
+    def new_empty(self, *size: Any, **options: Any) -> Any: return self.new_full(shape_of(size), 0, **options)
+    def new_zeros(self, *size: Any, **options: Any) -> Any: return self.new_full(shape_of(size), 0, **options)
+    def new_ones(self, *size: Any, **options: Any) -> Any: return self.new_full(shape_of(size), 1, **options)
+
+    # -- Python's operators ------------------------------------------------------------------------------------
+    __add__, __sub__, __mul__, __truediv__ = ops.add, ops.sub, ops.mul, ops.true_divide
+    __pow__, __floordiv__, __mod__, __matmul__ = ops.pow, ops.floor_divide, ops.remainder, ops.matmul
+    __neg__, __abs__, __invert__, __pos__ = ops.neg, ops.abs, ops.bitwise_not, ops.positive
+    __eq__, __ne__, __lt__, __le__, __gt__, __ge__ = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge
+    __and__, __or__, __xor__ = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
+    __rand__, __ror__, __rxor__ = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
+    __lshift__, __rshift__ = ops.bitwise_left_shift, ops.bitwise_right_shift
+    __radd__, __rmul__ = ops.add, ops.mul
     def __rsub__(self, other: Any) -> Any: return ops.sub(other, self)
-    def __mul__(self, other: Any) -> Any: return ops.mul(self, other)
-    def __rmul__(self, other: Any) -> Any: return ops.mul(other, self)
-    def __truediv__(self, other: Any) -> Any: return ops.div(self, other)
     def __rtruediv__(self, other: Any) -> Any: return ops.div(other, self)
-    def __pow__(self, other: Any) -> Any: return ops.pow(self, other)
     def __rpow__(self, other: Any) -> Any: return ops.pow(other, self)
-    def __matmul__(self, other: Any) -> Any: return ops.matmul(self, other)
+    def __rfloordiv__(self, other: Any) -> Any: return ops.floor_divide(other, self)
+    def __rmod__(self, other: Any) -> Any: return ops.remainder(other, self)
     def __rmatmul__(self, other: Any) -> Any: return ops.matmul(other, self)
-    def __neg__(self) -> Any: return ops.neg(self)
-    def __abs__(self) -> Any: return ops.abs(self)
-    def __eq__(self, other: Any) -> Any: return ops.compare("eq", self, other)
-    def __ne__(self, other: Any) -> Any: return ops.compare("ne", self, other)
-    def __lt__(self, other: Any) -> Any: return ops.compare("lt", self, other)
-    def __le__(self, other: Any) -> Any: return ops.compare("le", self, other)
-    def __gt__(self, other: Any) -> Any: return ops.compare("gt", self, other)
-    def __ge__(self, other: Any) -> Any: return ops.compare("ge", self, other)
-    def __and__(self, other: Any) -> Any: return ops.logical("and", self, other)
-    def __or__(self, other: Any) -> Any: return ops.logical("or", self, other)
-    def __xor__(self, other: Any) -> Any: return ops.logical("xor", self, other)
-    def __invert__(self) -> Any: return Tensor._wrap(np.asarray(~self._array))
-    def add(self, other: Any, *, alpha: Any = 1) -> Any: return ops.add(self, other, alpha=alpha)
-    def sub(self, other: Any, *, alpha: Any = 1) -> Any: return ops.sub(self, other, alpha=alpha)
-    def mul(self, other: Any) -> Any: return ops.mul(self, other)
-    def div(self, other: Any) -> Any: return ops.div(self, other)
-    def pow(self, exponent: Any) -> Any: return ops.pow(self, exponent)
-    def eq(self, other: Any) -> Any: return ops.compare("eq", self, other)
-    def neg(self) -> Any: return ops.neg(self)
-    def abs(self) -> Any: return ops.abs(self)
-    def sign(self) -> Any: return ops.sign(self)
-    def exp(self) -> Any: return ops.exp(self)
-    def log(self) -> Any: return ops.log(self)
-    def log1p(self) -> Any: return ops.log1p(self)
-    def sqrt(self) -> Any: return ops.sqrt(self)
-    def sin(self) -> Any: return ops.sin(self)
-    def cos(self) -> Any: return ops.cos(self)
-    def erf(self) -> Any: return ops.erf(self)
-    def square(self) -> Any: return ops.mul(self, self)
-    def clamp(self, min: Any = None, max: Any = None) -> Any: return ops.clamp(self, min, max)
     def where(self, condition: Any, other: Any) -> Any: return ops.where(condition, self, other)
-    def masked_fill(self, mask: Any, value: Any) -> Any: return ops.where(mask, value, self)
-    def isnan(self) -> Any: return ops.compare("ne", self, self)
-    def logical_not(self) -> Any: return ops.compare("eq", self, 0)
-    def clone(self) -> Any: return ops.clone(self)
-    def contiguous(self) -> Any: return self if self.is_contiguous() else ops.clone(self)
-
-    # -- activations -----------------------------------------------------------------------------------------
-    def relu(self) -> Any: return ops.relu(self)
-    def sigmoid(self) -> Any: return ops.sigmoid(self)
-    def tanh(self) -> Any: return ops.tanh(self)
-    def softmax(self, dim: Any) -> Any: return ops.softmax(self, dim)
-    def log_softmax(self, dim: Any) -> Any: return ops.log_softmax(self, dim)
-
-    # -- reductions ------------------------------------------------------------------------------------------
-    def sum(self, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Any:
-        """Sum over `dim`: one, several, or all."""
-        return ops.sum(self, dim, keepdim, dtype=dtype)
-
-    def max(self, dim: Any = None, keepdim: Any = False) -> Any:
-        """The maximum of all entries; with `dim`, (values, indices) along it; with a tensor, the larger of both."""
-        if isinstance(dim, Variable):
-            return ops.maximum(self, dim)
-        return ops.amax(self) if dim is None else self._pick(ops.argmax(self, dim, True), dim, keepdim)
-
-    def min(self, dim: Any = None, keepdim: Any = False) -> Any:
-        """The minimum of all entries; with `dim`, (values, indices) along it; with a tensor, the smaller of both."""
-        if isinstance(dim, Variable):
-            return ops.minimum(self, dim)
-        return ops.amin(self) if dim is None else self._pick(ops.argmin(self, dim, True), dim, keepdim)
-
-    def _pick(self, indices: Any, dim: Any, keepdim: Any) -> Any:
-        if self.ndim == 0:
-            return values_and_indices(self.clone(), indices)
-        values = ops.gather(self, dim, indices)
-        return values_and_indices(*[t if keepdim else t.squeeze(dim) for t in (values, indices)])
-
-    def all(self, dim: Any = None, keepdim: Any = False) -> Any:
-        """Whether all entries (along `dim`) are true."""
-        return ops.compare("eq", (self == 0).sum(dim, keepdim), 0)
-
-    def any(self, dim: Any = None, keepdim: Any = False) -> Any:
-        """Whether an entry (along `dim`) is true."""
-        return ops.compare("gt", (self != 0).sum(dim, keepdim), 0)
-
-    def var(self, dim: Any = None, correction: Any = 1, keepdim: Any = False) -> Any:
-        """Variance over `dim`, divided by n − correction."""
-        return ops.var(self, dim, correction, keepdim)
-
-    def std(self, dim: Any = None, correction: Any = 1, keepdim: Any = False) -> Any:
-        """Standard deviation over `dim`."""
-        return ops.std(self, dim, correction, keepdim)
-
-    def mean(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.mean(self, dim, keepdim)
-    def amax(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.amax(self, dim, keepdim)
-    def amin(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.amin(self, dim, keepdim)
-    def argmax(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.argmax(self, dim, keepdim)
-    def argmin(self, dim: Any = None, keepdim: Any = False) -> Any: return ops.argmin(self, dim, keepdim)
-    def logsumexp(self, dim: Any, keepdim: Any = False) -> Any: return ops.logsumexp(self, dim, keepdim)
-    def norm(self, p: Any = 2, dim: Any = None, keepdim: Any = False) -> Any: return ops.norm(self, p, dim, keepdim)
+    def clone(self, *, memory_format: Any = None) -> Any: return ops.clone(self)
+    def contiguous(self, memory_format: Any = None) -> Any: return self if self.is_contiguous() else ops.clone(self)
 
     # -- shape -----------------------------------------------------------------------------------------------
     @property
@@ -411,6 +379,8 @@ class Tensor(Variable):
     def mT(self) -> Any:
         """The last two dimensions exchanged; a view."""
         return ops.transpose(self, -1, -2)
+
+    H = mH = mT
 
     def t(self) -> Any:
         """A matrix transposed; vectors and numbers as they are."""
@@ -427,44 +397,14 @@ class Tensor(Variable):
 
     def view_as(self, other: Any) -> Any: return self.view(*other.shape)
     def reshape(self, *shape: Any) -> Any: return ops.reshape(self, *shape)
-    def flatten(self, start_dim: Any = 0, end_dim: Any = -1) -> Any: return ops.flatten(self, start_dim, end_dim)
-    def unflatten(self, dim: Any, sizes: Any) -> Any: return ops.unflatten(self, dim, sizes)
-    def permute(self, *dims: Any) -> Any: return ops.permute(self, *dims)
-    def transpose(self, dim0: Any, dim1: Any) -> Any: return ops.transpose(self, dim0, dim1)
-    def squeeze(self, dim: Any = None) -> Any: return ops.squeeze(self, dim)
-    def unsqueeze(self, dim: Any) -> Any: return ops.unsqueeze(self, dim)
-    def expand(self, *sizes: Any) -> Any: return ops.expand(self, *sizes)
-    def expand_as(self, other: Any) -> Any: return ops.expand(self, *other.shape)
-    def flip(self, *dims: Any) -> Any: return ops.flip(self, dims[0] if len(dims) == 1 else dims)
+    def reshape_as(self, other: Any) -> Any: return ops.reshape(self, other.shape)
     def split(self, split_size: Any, dim: Any = 0) -> Any: return ops.split(self, split_size, dim)
-    def gather(self, dim: Any, index: Any) -> Any: return ops.gather(self, dim, index)
-    def matmul(self, other: Any) -> Any: return ops.matmul(self, other)
-    def mm(self, mat2: Any) -> Any: return ops.matmul(self, mat2)
+    def sum_to_size(self, *size: Any) -> Any: return ops.unbroadcast(self, shape_of(size))
     def __getitem__(self, index: Any) -> Any: return ops.getitem(self, index)
 
     # -- in place --------------------------------------------------------------------------------------------
     def __setitem__(self, index: Any, value: Any) -> None:
         ops.setitem(self, index, value)
-
-    def add_(self, other: Any, *, alpha: Any = 1) -> Any:
-        """self += alpha·other."""
-        return self._replace("add_", ops.add(self._before_change("add_", other), other, alpha=alpha))
-
-    def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
-        """self −= alpha·other."""
-        return self._replace("sub_", ops.sub(self._before_change("sub_", other), other, alpha=alpha))
-
-    def mul_(self, other: Any) -> Any:
-        """self ·= other."""
-        return self._replace("mul_", ops.mul(self._before_change("mul_", other), other))
-
-    def div_(self, other: Any) -> Any:
-        """self /= other."""
-        return self._replace("div_", ops.div(self._before_change("div_", other), other))
-
-    def clamp_(self, min: Any = None, max: Any = None) -> Any:
-        """Limit self to [min, max]."""
-        return self._replace("clamp_", ops.clamp(self._before_change("clamp_"), min, max))
 
     def copy_(self, other: Any) -> Any:
         """Overwrite self with `other`, broadcast and converted."""
@@ -479,7 +419,54 @@ class Tensor(Variable):
         return self
 
     def zero_(self) -> Any: return self.fill_(0)
-    __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+    def detach_(self) -> Any: return _detached(self)
+
+
+    def uniform_(self, from_: Any = 0.0, to: Any = 1.0, *, generator: Generator | None = None) -> Any:
+        """Overwrite every entry with a number uniform in [from, to)."""
+        return self._draw("uniform_", (generator or default_generator).uniform, from_, to)
+
+    def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None) -> Any:
+        """Overwrite every entry with a normal number."""
+        return self._draw("normal_", (generator or default_generator).normal, mean, std)
+
+    def exponential_(self, lambd: Any = 1.0, *, generator: Generator | None = None) -> Any:
+        """Overwrite every entry with a number of the exponential distribution, mean 1/lambd."""
+        return self.uniform_(generator=generator).neg_().log1p_().div_(-lambd)
+
+    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
+        """Overwrite every entry with 1 with probability p, else 0."""
+        chance = (generator or default_generator).uniform(self.shape, 0.0, 1.0, float64)
+        return self.copy_(Tensor._wrap(chance < (p._array if isinstance(p, Variable) else p)))
+
+    def random_(self, from_: Any = 0, to: Any = None, *, generator: Generator | None = None) -> Any:
+        """Overwrite every entry with a whole number in [from, to); one number alone is `to`."""
+        if to is None and from_ != 0:
+            from_, to = 0, from_
+        if to is None:  # all that the dtype can hold exactly
+            kind, exact = self.dtype.kind, None if self.dtype.kind != "f" else np.finfo(self.dtype).nmant + 1
+            to = 2**exact if exact else 2 if kind == "b" else np.iinfo(self.dtype).max
+        return self.copy_(Tensor._wrap((generator or default_generator).integers(int(from_), int(to), self.shape)))
+
+    def _draw(self, operation: str, draw: Any, *parameters: Any) -> Any:
+        if self.dtype.kind != "f":
+            raise KindError(f"{operation}: a tensor of {self.dtype} cannot hold real numbers; use a float dtype")
+        return self.copy_(Tensor._wrap(draw(self.shape, *[float(p) for p in parameters], self.dtype)))
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input: Any) -> bool:
+    """Whether a tensor holds floats."""
+    return bool(input.is_floating_point())
+
+
+def numel(input: Any) -> int:
+    """The number of entries."""
+    return int(input.numel())
 
 
 class HookHandle:
@@ -524,23 +511,28 @@ def _rebuild(cls: Any, requires_grad: bool, *layout: Any) -> Any:
     return tensor
 
 
-def check_device(device: Any) -> None:
-    """RuntimeError unless `device` is None or the CPU."""
-    if device is not None and str(device).split(":")[0] != "cpu":
-        raise StateError(f'device "{device}" is not available: this version computes on the CPU, device="cpu"')
+def _detached(tensor: Any) -> Any:
+    """The tensor, cut off from its history; a view is not, because its base goes on."""
+    if tensor._view is not None:
+        raise StateError("detach_: a view follows its base; use y = x.detach()")
+    tensor._node, tensor._index, tensor._requires_grad = None, 0, False
+    return tensor
 
 
-def check_dtype(dtype: Any) -> Any:
-    """`dtype` (a NumPy dtype, a name, or float, int, bool) as a supported NumPy dtype."""
-    if dtype is float:
-        return float32
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in SUPPORTED:
-        raise KindError(f"dtype {dtype!r} is not supported: choose one of {', '.join(str(t) for t in SUPPORTED)}")
-    return found
+def _legacy_dtype(dtype: Any) -> Any:
+    """A dtype from PyTorch's old names: "torch.FloatTensor" is float32."""
+    names = {f"torch.{old}Tensor": new for new, old in LEGACY.items()}
+    return names.get(dtype, dtype) if isinstance(dtype, str) else dtype
+
+
+def shape_of(size: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes, given one by one or as one sequence, as a shape; an error if one is negative."""
+    if len(size) == 1 and isinstance(size[0], Sequence):
+        size = tuple(size[0])
+    shape = tuple([n.__index__() for n in size])
+    if shape and min(shape) < 0:
+        raise ops.ShapeError(f"a tensor cannot have the shape {shape}: sizes are not negative")
+    return shape
 
 
 def to_array(data: Any, dtype: Any = None) -> Any:

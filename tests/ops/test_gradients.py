@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import records_more
 import records_nn
 from records import RECORDS as BASIC
 from records import draw, is_random
@@ -13,7 +14,7 @@ from records import draw, is_random
 import tinygrad_edu as tg
 from tinygrad_edu.autograd import Operation, grad, gradcheck, gradgradcheck
 
-RECORDS = [*BASIC, *records_nn.RECORDS]
+RECORDS = [*BASIC, *records_more.RECORDS, *records_nn.RECORDS]
 CASES = [pytest.param(record, sample, id=f"{record.name}-{i}") for record in RECORDS
          for i, sample in enumerate(record.samples)]  # fmt: skip
 
@@ -155,9 +156,9 @@ def test_every_operation_has_a_record() -> None:
         if kind.__module__.startswith("tinygrad_edu.ops"):
             operations.add(kind.__name__)
     # Cast is tested with promotion, Dropout with its statistics; some are met as second derivatives only;
-    # the last three are base classes.
+    # the last four are base classes.
     second = {"Scatter", "ConvolveWeight", "SpreadMeans", "SumRows"}
-    assert operations - reached == {"Cast", "Dropout", *second, "Extreme", "Extremum", "Recurrent"}
+    assert operations - reached == {"Cast", "Dropout", *second, "Elementary", "Extreme", "Extremum", "Recurrent"}
 
 
 def test_record_arguments_are_random_arrays() -> None:

@@ -74,6 +74,7 @@ class Kernels(Protocol):
     def erf(self, x: Array, *, out: Array | None = None) -> Array: """Error function 2/√π · ∫₀ˣ e^{−t²} dt, ≤ 1 u."""
 
     def erfc(self, x: Array, *, out: Array | None = None) -> Array: """1 − erf(x), accurate where erf is near 1."""
+    def erfinv(self, x: Array, *, out: Array | None = None) -> Array: """The number whose erf is x."""
     def exp2(self, x: Array, *, out: Array | None = None) -> Array: """2ˣ."""
     def expm1(self, x: Array, *, out: Array | None = None) -> Array: """eˣ − 1, accurate near 0."""
     def log2(self, x: Array, *, out: Array | None = None) -> Array: """Logarithm to the base 2."""
@@ -238,7 +239,7 @@ class Kernels(Protocol):
     def gru_cell_backward(self, dh: Array, gates: Array, h: Array) -> tuple[Array, Array, Array]:
         """(d gx (N, 3H), d gh (N, 3H), z·dh' (N, H)) from dh', what `gru_cell` returned, and h before the step."""
 
-    # -- decompositions of matrices (…, M, N), by LAPACK; numpy.linalg.LinAlgError for singular ones --------------------
+    # -- decompositions of matrices (…, M, N), by LAPACK; numpy.linalg.LinAlgError for singular ones ----------
     def solve(self, a: Array, b: Array) -> Array: """X with A·X = B, for A (…, N, N) and B (…, N, K)."""
     def inverse(self, a: Array) -> Array: """A⁻¹."""
     def slogdet(self, a: Array) -> tuple[Array, Array]: """Sign of the determinant, and ln of its absolute value."""
@@ -251,7 +252,7 @@ class Kernels(Protocol):
         """U, the singular values from large to small, and Vᵀ: A = U·diag(s)·Vᵀ."""
 
     def eigh(self, a: Array, lower: bool) -> tuple[Array, Array]:
-        """Eigenvalues from small to large and eigenvectors (columns) of a symmetric matrix, one half of which is read."""
+        """Eigenvalues from small to large and eigenvectors (columns) of a symmetric matrix; one half of it is read."""
 
     # -- indexing --------------------------------------------------------------------------------------------
     def index_add(self, target: Array, index: Any, values: Array) -> None:

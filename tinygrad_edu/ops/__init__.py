@@ -1,14 +1,17 @@
 """The differentiable operations, one file per family: forward and its derivative on one screen.
 
-`elementwise` · `activation` · `reduce` · `shape` · `linalg` · `convolution` · `pooling` · `padding` · `normalization` ·
-`resampling` · `lookup` · `attention` · `loss`. Functions take and give tensors; the classes behind them are the nodes
-of the graph.
+`elementwise` · `functions` · `activation` · `reduce` · `scan` · `shape` · `arrangement` · `scatter` · `linalg` ·
+`products` · `decomposition` · `convolution` · `pooling` · `padding` · `normalization` · `resampling` · `lookup` ·
+`attention` · `loss`. Functions take and give tensors; the classes behind them are the nodes of the graph.
 """
 
-from ._common import ShapeError, check_writeable, per_dimension, result_type
+from ._common import ShapeError, check_writeable, per_dimension, promote_types, result_type, unbroadcast
 from .activation import dropout, elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
+from .arrangement import *
 from .attention import scaled_dot_product_attention
 from .convolution import conv, conv_transpose
+from .decomposition import *
+from .decomposition import any_norm as norm
 from .elementwise import (
     abs,
     add,
@@ -17,16 +20,21 @@ from .elementwise import (
     clone,
     compare,
     cos,
-    div,
+    eq,
     erf,
     exp,
+    ge,
+    gt,
     isclose,
+    le,
     log,
     log1p,
     logical,
+    lt,
     maximum,
     minimum,
     mul,
+    ne,
     neg,
     pow,
     sign,
@@ -35,6 +43,9 @@ from .elementwise import (
     sub,
     where,
 )
+from .elementwise import div as true_divide
+from .functions import *
+from .functions import divide as div
 from .linalg import linear, linear_activation, matmul
 from .lookup import take
 from .loss import check_reduction, check_same_shape, cross_entropy, mse_loss
@@ -49,9 +60,12 @@ from .pooling import (
     scatter_planes,
     window_positions,
 )
+from .products import *
 from .recurrent import recurrent
-from .reduce import amax, amin, argmax, argmin, logsumexp, mean, norm, std, sum, var
+from .reduce import all, amax, amin, any, argmax, argmin, logsumexp, mean, std, std_mean, sum, var, var_mean
 from .resampling import pixel_shuffle, pixel_unshuffle, resample
+from .scan import *
+from .scatter import *
 from .shape import (
     cat,
     expand,
@@ -70,98 +84,3 @@ from .shape import (
     unflatten,
     unsqueeze,
 )
-
-__all__ = [
-    "ShapeError",
-    "abs",
-    "adaptive_avg_pool",
-    "adaptive_max_pool",
-    "add",
-    "amax",
-    "amin",
-    "argmax",
-    "argmin",
-    "avg_pool",
-    "batch_norm",
-    "cast",
-    "cat",
-    "channel_affine",
-    "check_reduction",
-    "check_same_shape",
-    "check_writeable",
-    "clamp",
-    "clone",
-    "compare",
-    "conv",
-    "conv_transpose",
-    "cos",
-    "cross_entropy",
-    "div",
-    "dropout",
-    "elu",
-    "erf",
-    "exp",
-    "expand",
-    "flatten",
-    "flip",
-    "gather",
-    "gather_planes",
-    "gelu",
-    "getitem",
-    "isclose",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "linear_activation",
-    "log",
-    "log1p",
-    "log_softmax",
-    "logical",
-    "logsumexp",
-    "matmul",
-    "max_pool",
-    "maximum",
-    "mean",
-    "minimum",
-    "mse_loss",
-    "mul",
-    "neg",
-    "norm",
-    "pad",
-    "per_dimension",
-    "permute",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "pow",
-    "recurrent",
-    "relu",
-    "resample",
-    "reshape",
-    "result_type",
-    "rms_norm",
-    "scaled_dot_product_attention",
-    "scatter_planes",
-    "setitem",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "softmax",
-    "softplus",
-    "split",
-    "sqrt",
-    "squeeze",
-    "stack",
-    "std",
-    "sub",
-    "sum",
-    "take",
-    "tanh",
-    "transpose",
-    "unbind",
-    "unflatten",
-    "unsqueeze",
-    "var",
-    "where",
-    "window_positions",
-]

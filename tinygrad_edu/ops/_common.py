@@ -95,6 +95,11 @@ def _join(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     return np.promote_types(a, b) if ca == cb else (a if ca > cb else b)
 
 
+def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
+    """The dtype of the result of an operation on tensors of two dtypes."""
+    return _join(np.dtype(type1), np.dtype(type2))
+
+
 def as_tensor(value: Any, dtype: np.dtype[Any]) -> Any:
     """`value` (tensor, array or number) as a tensor of `dtype`; a cast of a tensor is recorded."""
     if isinstance(value, Variable):

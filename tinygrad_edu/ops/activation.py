@@ -228,69 +228,69 @@ class Dropout(Operation):
         return K.dropout(g, p, seed, DROPOUT, offset), None, None, None
 
 
-def relu(x: Any) -> Any:
+def relu(input: Any) -> Any:
     """max(x, 0); NaN stays NaN."""
-    return Relu.apply(x)
+    return Relu.apply(input)
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
     """x where x > 0, else negative_slope·x."""
-    return LeakyRelu.apply(floating(x), float(negative_slope))
+    return LeakyRelu.apply(floating(input), float(negative_slope))
 
 
-def sigmoid(x: Any) -> Any:
+def sigmoid(input: Any) -> Any:
     """1/(1 + e⁻ˣ)."""
-    return Sigmoid.apply(floating(x))
+    return Sigmoid.apply(floating(input))
 
 
-def tanh(x: Any) -> Any:
+def tanh(input: Any) -> Any:
     """Hyperbolic tangent."""
-    return Tanh.apply(floating(x))
+    return Tanh.apply(floating(input))
 
 
-def gelu(x: Any, approximate: str = "none") -> Any:
+def gelu(input: Any, approximate: str = "none") -> Any:
     """x·Φ(x), Φ the normal distribution function; `approximate` "none" or "tanh". Hendrycks & Gimpel 2016."""
     if approximate not in ("none", "tanh"):
         raise InputError(f'gelu: approximate is "{approximate}"; it can be "none" or "tanh"')
-    return Gelu.apply(floating(x), approximate == "tanh")
+    return Gelu.apply(floating(input), approximate == "tanh")
 
 
-def silu(x: Any) -> Any:
+def silu(input: Any) -> Any:
     """x·sigmoid(x)."""
-    return Silu.apply(floating(x))
+    return Silu.apply(floating(input))
 
 
-def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """ln(1 + e^{beta·x})/beta; x itself where beta·x > threshold."""
-    return Softplus.apply(floating(x), float(beta), float(threshold))
+    return Softplus.apply(floating(input), float(beta), float(threshold))
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(input: Any, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha·(eˣ − 1). Clevert et al. 2015."""
-    return Elu.apply(floating(x), float(alpha))
+    return Elu.apply(floating(input), float(alpha))
 
 
-def softmax(x: Any, dim: int) -> Any:
+def softmax(input: Any, dim: int) -> Any:
     """eˣ/Σeˣ along `dim`."""
-    x = floating(x)
-    if x.ndim == 0:
-        return softmax(x.reshape(1), 0).reshape(())
-    return Softmax.apply(x, normalized_dim(dim, x.ndim, "softmax"))
+    input = floating(input)
+    if input.ndim == 0:
+        return softmax(input.reshape(1), 0).reshape(())
+    return Softmax.apply(input, normalized_dim(dim, input.ndim, "softmax"))
 
 
-def log_softmax(x: Any, dim: int) -> Any:
+def log_softmax(input: Any, dim: int) -> Any:
     """ln softmax along `dim`, computed without leaving the logarithm."""
-    x = floating(x)
-    if x.ndim == 0:
-        return log_softmax(x.reshape(1), 0).reshape(())
-    return LogSoftmax.apply(x, normalized_dim(dim, x.ndim, "log_softmax"))
+    input = floating(input)
+    if input.ndim == 0:
+        return log_softmax(input.reshape(1), 0).reshape(())
+    return LogSoftmax.apply(input, normalized_dim(dim, input.ndim, "log_softmax"))
 
 
-def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Any:
+def dropout(input: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Any:
     """In training, zero each entry with probability p and scale the rest by 1/(1 − p). Srivastava et al. 2014."""
     if not 0 <= p <= 1:
         raise InputError(f"dropout: p is {p}; a probability lies in [0, 1]")
     if not training or p == 0:
-        return x
+        return input
     generator = default_generator if generator is None else generator
-    return Dropout.apply(floating(x), float(p), generator.seed, generator.reserve("dropout", x.numel()))
+    return Dropout.apply(floating(input), float(p), generator.seed, generator.reserve("dropout", input.numel()))

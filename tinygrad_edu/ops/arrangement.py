@@ -73,7 +73,9 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> Any:
         cuts = [max(0, min(n, i + n if i < 0 else i)) for i in indices_or_sections]
     ends = [*cuts, n]
     starts = [0, *cuts]
-    return several_views([narrow(input, axis, a, max(0, b - a)) for a, b in zip(starts, ends, strict=True)], "tensor_split")
+    return several_views(
+        [narrow(input, axis, a, max(0, b - a)) for a, b in zip(starts, ends, strict=True)], "tensor_split"
+    )
 
 
 def tile(input: Any, *dims: Any) -> Any:
@@ -135,9 +137,27 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     return input.clone() if k % 4 == 0 else input
 
 
+def ravel(input: Any) -> Any:
+    """All entries as a vector."""
+    return reshape(input, -1)
+
+
+def expand_as(input: Any, other: Any) -> Any:
+    """Expanded to the shape of another tensor, without a copy."""
+    return expand(input, other.shape)
+
+
 def broadcast_to(input: Any, size: Any) -> Any:
     """Expanded to a shape, without a copy."""
     return expand(input, size)
+
+
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """The shape that shapes broadcast to."""
+    try:
+        return tuple(np.broadcast_shapes(*[tuple(s) if isinstance(s, Sequence) else (s,) for s in shapes]))
+    except ValueError:
+        raise ShapeError(f"broadcast_shapes: shapes {[tuple(s) for s in shapes]} do not broadcast") from None
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
@@ -215,6 +235,11 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     return movedim(made, (-2, -1), (dim1, dim2))
 
 
+def diagflat(input: Any, offset: int = 0) -> Any:
+    """The matrix with all entries of the tensor on a diagonal."""
+    return diag_embed(reshape(input, -1), offset)
+
+
 def block_diag(*tensors: Any) -> Any:
     """Matrices on the diagonal of a larger one, zeros elsewhere."""
     blocks = [atleast_2d(t) for t in tensors]
@@ -233,7 +258,9 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     axis = normalized_dim(dimension, input.ndim, "unfold")
     n = input.shape[axis] if input.ndim else 1
     if size > n or size < 0 or step < 1:
-        raise InputError(f"unfold: windows of {size} at steps of {step} do not fit dim {dimension} of {tuple(input.shape)}")
+        raise InputError(
+            f"unfold: windows of {size} at steps of {step} do not fit dim {dimension} of {tuple(input.shape)}"
+        )
     if not input.ndim:
         return reshape(input, -1)[:size]
     starts = np.arange(0, n - size + 1, step)
@@ -315,9 +342,9 @@ def column_stack(tensors: Any) -> Any:
 
 
 __all__ = [
-    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_tensors", "broadcast_to", "cartesian_prod",
-    "chunk", "column_stack", "combinations", "concat", "concatenate", "diag", "diag_embed", "diagonal", "dstack",
-    "fliplr", "flipud", "hstack", "meshgrid", "moveaxis", "movedim", "narrow", "repeat", "repeat_interleave", "roll",
-    "rot90", "row_stack", "select", "swapaxes", "swapdims", "tensor_split", "tile", "tril", "tril_indices", "triu",
-    "triu_indices", "unfold", "vstack",
+    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes", "broadcast_tensors", "broadcast_to",
+    "cartesian_prod", "chunk", "column_stack", "combinations", "concat", "concatenate", "diag", "diag_embed",
+    "diagflat", "diagonal", "dstack", "expand_as", "fliplr", "flipud", "hstack", "meshgrid", "moveaxis", "movedim",
+    "narrow", "ravel", "repeat", "repeat_interleave", "roll", "rot90", "row_stack", "select", "swapaxes", "swapdims",
+    "tensor_split", "tile", "tril", "tril_indices", "triu", "triu_indices", "unfold", "vstack",
 ]  # fmt: skip

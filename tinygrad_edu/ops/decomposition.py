@@ -145,7 +145,9 @@ class QRDecomposition(Operation):
     def backward(ctx: Any, gq: Any, gr: Any) -> Any:
         q, r = ctx.saved_tensors
         if q.shape[-1] != r.shape[-1] or r.shape[-2] != r.shape[-1]:
-            raise StateError("linalg.qr: has a derivative for matrices that are at least as high as wide, reduced, only")
+            raise StateError(
+                "linalg.qr: has a derivative for matrices that are at least as high as wide, reduced, only"
+            )
         m = matmul(r, gr.mT) - matmul(gq.mT, q)
         mirrored = tril(m) + tril(m, -1).mT
         return matmul(gq + matmul(q, mirrored), inv(r).mT), None
@@ -340,6 +342,14 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
     return reshape(found, [1 if i in (rows, columns) else n for i, n in enumerate(a.shape)]) if keepdim else found
 
 
+def any_norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    """`torch.norm`: "fro" and numbers are norms of vectors over `dim` or all entries, "nuc" is one of matrices."""
+    input = floating(input if dtype is None else input.to(dtype))
+    if p == "nuc":
+        return matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim)
+    return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim)
+
+
 def general_norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Any:
     """`linalg.norm`: of all entries, of vectors (one dim), or of matrices (two dims, or a word for `ord`)."""
     if ord is None:
@@ -351,3 +361,9 @@ def general_norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False
     if dim is None and A.ndim > 2:
         raise ShapeError(f"linalg.norm: ord={ord} of shape {tuple(A.shape)}; say with dim which dimensions are meant")
     return vector_norm(A, ord, dim, keepdim)
+
+
+__all__ = [
+    "any_norm", "cholesky", "det", "eigh", "eigvalsh", "general_norm", "inv", "logdet", "matrix_norm", "matrix_power",
+    "matrix_rank", "multi_dot", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "vector_norm",
+]  # fmt: skip

@@ -6,6 +6,8 @@ repeated.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,8 +50,6 @@ class Sub(Operation):
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
-        if a.dtype.kind == "b":
-            raise KindError("sub: booleans cannot be subtracted; use ^ or a.logical_not(), or convert: a.long()")
         ctx.shapes = a.shape, b.shape
         return K.sub(a, b)
 
@@ -205,6 +205,18 @@ class Abs(Operation):
         return g * sign(ctx.saved_tensors[0])
 
 
+class Sign(Operation):
+    """−1, 0 or 1;  dx = 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return K.sign(x) if x.dtype.kind != "b" else K.copy(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return Variable.wrap(K.full(g.shape, 0, g.dtype))
+
+
 class Exp(Operation):
     """y = eˣ;  dx = g·y."""
 
@@ -329,147 +341,167 @@ class Clone(Operation):
 # -- the functions -------------------------------------------------------------------------------------------
 
 
-def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
-    """a + alpha·b, broadcasting."""
-    return _binary(Add, a, b if alpha == 1 else mul(b, alpha))
+def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input + alpha·other, broadcasting."""
+    return _binary(Add, input, other if alpha == 1 else mul(other, alpha))
 
 
-def sub(a: Any, b: Any, *, alpha: float = 1) -> Any:
-    """a − alpha·b, broadcasting."""
-    return _binary(Sub, a, b if alpha == 1 else mul(b, alpha))
+def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input − alpha·other, broadcasting."""
+    for x in (input, other):
+        if isinstance(x, bool) or (isinstance(x, Variable) and x._array.dtype.kind == "b"):
+            raise KindError("sub: booleans cannot be subtracted; use ^ or a.logical_not(), or convert: a.long()")
+    return _binary(Sub, input, other if alpha == 1 else mul(other, alpha))
 
 
-def mul(a: Any, b: Any) -> Any:
-    """a · b elementwise, broadcasting."""
-    return _binary(Mul, a, b)
+def mul(input: Any, other: Any) -> Any:
+    """input · other elementwise, broadcasting."""
+    return _binary(Mul, input, other)
 
 
-def div(a: Any, b: Any) -> Any:
-    """a / b elementwise, broadcasting; integers give float32."""
-    return _binary(Div, a, b, at_least=2)
+def div(input: Any, other: Any) -> Any:
+    """input / other elementwise, broadcasting; integers give float32."""
+    return _binary(Div, input, other, at_least=2)
 
 
-def pow(a: Any, b: Any) -> Any:
-    """a to the power b elementwise, broadcasting. Integers to negative powers are an error."""
-    if isinstance(b, int | float) and not isinstance(b, bool) and isinstance(a, Variable):
-        if b == 2:
-            return mul(a, a)
-        if b == 1:
-            return clone(a)
-        if b < 0 and a._array.dtype.kind != "f" and isinstance(b, int):
-            raise KindError(f"pow: integers to the negative power {b} would be fractions; use x.float() ** {b}")
-    return _binary(Pow, a, b)
+def pow(input: Any, exponent: Any) -> Any:
+    """input to the power exponent elementwise, broadcasting. Integers to negative powers are an error."""
+    if isinstance(exponent, int | float) and not isinstance(exponent, bool) and isinstance(input, Variable):
+        if exponent == 2 and input._array.dtype.kind != "b":
+            return mul(input, input)
+        if exponent == 1:
+            return clone(input)
+        if exponent < 0 and input._array.dtype.kind != "f" and isinstance(exponent, int):
+            raise KindError(
+                f"pow: integers to the negative power {exponent} are fractions; use x.float() ** {exponent}"
+            )
+    return _binary(Pow, input, exponent)
 
 
-def maximum(a: Any, b: Any) -> Any:
-    """The larger of a and b elementwise; NaN if either is NaN."""
-    return _binary(Maximum, a, b)
+def maximum(input: Any, other: Any) -> Any:
+    """The larger of both elementwise; NaN if either is NaN."""
+    return _binary(Maximum, input, other)
 
 
-def minimum(a: Any, b: Any) -> Any:
-    """The smaller of a and b elementwise; NaN if either is NaN."""
-    return _binary(Minimum, a, b)
+def minimum(input: Any, other: Any) -> Any:
+    """The smaller of both elementwise; NaN if either is NaN."""
+    return _binary(Minimum, input, other)
 
 
-def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
-    """x limited to [min, max]; the gradient passes where x lies within."""
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """input limited to [min, max]; the gradient passes where x lies within."""
     if min is None and max is None:
         raise InputError("clamp: give min, max or both")
     if min is not None:
-        x = where(x < min, min, x)
-    return x if max is None else where(x > max, max, x)
+        input = where(input < min, min, input)
+    return input if max is None else where(input > max, max, input)
 
 
-def where(condition: Any, a: Any, b: Any) -> Any:
-    """a where the boolean `condition` holds, b elsewhere; all broadcast."""
+def where(condition: Any, input: Any, other: Any) -> Any:
+    """input where the boolean `condition` holds, other elsewhere; all broadcast."""
     if not isinstance(condition, Variable) or condition._array.dtype.kind != "b":
         raise KindError("where: the condition must be a boolean tensor, such as x > 0")
-    a, b = promoted(a, b)
-    return Where.apply(condition, a, b)
+    input, other = promoted(input, other)
+    return Where.apply(condition, input, other)
 
 
-def neg(x: Any) -> Any:
+def neg(input: Any) -> Any:
     """−x."""
-    return Neg.apply(x)
+    return Neg.apply(input)
 
 
-def abs(x: Any) -> Any:
+def abs(input: Any) -> Any:
     """|x|."""
-    return Abs.apply(x)
+    return Abs.apply(input)
 
 
-def exp(x: Any) -> Any:
+def exp(input: Any) -> Any:
     """eˣ."""
-    return Exp.apply(floating(x))
+    return Exp.apply(floating(input))
 
 
-def log(x: Any) -> Any:
+def log(input: Any) -> Any:
     """Natural logarithm."""
-    return Log.apply(floating(x))
+    return Log.apply(floating(input))
 
 
-def log1p(x: Any) -> Any:
+def log1p(input: Any) -> Any:
     """ln(1 + x), accurate near 0."""
-    return Log1p.apply(floating(x))
+    return Log1p.apply(floating(input))
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(input: Any) -> Any:
     """Square root."""
-    return Sqrt.apply(floating(x))
+    return Sqrt.apply(floating(input))
 
 
-def sin(x: Any) -> Any:
+def sin(input: Any) -> Any:
     """Sine of x in radians."""
-    return Sin.apply(floating(x))
+    return Sin.apply(floating(input))
 
 
-def cos(x: Any) -> Any:
+def cos(input: Any) -> Any:
     """Cosine of x in radians."""
-    return Cos.apply(floating(x))
+    return Cos.apply(floating(input))
 
 
-def erf(x: Any) -> Any:
+def erf(input: Any) -> Any:
     """Error function."""
-    return Erf.apply(floating(x))
+    return Erf.apply(floating(input))
 
 
-def sign(x: Any) -> Any:
+def sign(input: Any) -> Any:
     """−1, 0 or 1; its derivative is 0."""
-    return Variable.wrap(K.sign(x._array))
+    return Sign.apply(input)
 
 
-def clone(x: Any) -> Any:
+def clone(input: Any) -> Any:
     """A copy that stays in the graph."""
-    return Clone.apply(x)
+    return Clone.apply(input)
 
 
-def cast(x: Any, dtype: Any) -> Any:
+def cast(input: Any, dtype: Any) -> Any:
     """x converted to `dtype`; differentiable between floats."""
-    if dtype.kind == "f" and x._array.dtype.kind == "f" and is_grad_enabled():
-        return Cast.apply(x, dtype)
-    return Variable.wrap(K.cast(x._array, dtype))
+    if dtype.kind == "f" and input._array.dtype.kind == "f" and is_grad_enabled():
+        return Cast.apply(input, dtype)
+    return Variable.wrap(K.cast(input._array, dtype))
 
 
-def compare(name: str, a: Any, b: Any) -> Any:
+def compare(name: str, input: Any, other: Any) -> Any:
     """A comparison, `name` one of eq ne lt le gt ge, as a boolean tensor without gradient."""
-    a, b = promoted(a, b)
+    input, other = promoted(input, other)
     try:
-        return Variable.wrap(getattr(K, name)(a._array, b._array))
+        return Variable.wrap(getattr(K, name)(input._array, other._array))
     except ValueError:
-        raise broadcast_error(name, a, b) from None
+        raise broadcast_error(name, input, other) from None
 
 
-def logical(name: str, a: Any, b: Any) -> Any:
+def _comparison(name: str, sign: str) -> Callable[[Any, Any], Any]:
+    def function(input: Any, other: Any) -> Any:
+        return compare(name, input, other)
+
+    function.__name__, function.__doc__ = name, f"Where input {sign} other, as a boolean tensor without gradient."
+    return function
+
+
+eq, ne = _comparison("eq", "="), _comparison("ne", "≠")
+lt, le = _comparison("lt", "<"), _comparison("le", "≤")
+gt, ge = _comparison("gt", ">"), _comparison("ge", "≥")
+
+
+def logical(name: str, input: Any, other: Any) -> Any:
     """and, or, xor of booleans (bitwise on integers), without gradient."""
-    a, b = promoted(a, b)
-    if a._array.dtype.kind == "f":
+    input, other = promoted(input, other)
+    if input._array.dtype.kind == "f":
         raise KindError(f"{name}: floats have no bits to combine; compare first, as in (x > 0) & (y > 0)")
     operator = {"and": "__and__", "or": "__or__", "xor": "__xor__"}[name]
-    return Variable.wrap(np.asarray(getattr(a._array, operator)(b._array)))
+    return Variable.wrap(np.asarray(getattr(input._array, operator)(other._array)))
 
 
-def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
+def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """|a − b| ≤ atol + rtol·|b| elementwise."""
-    a, b = promoted(a, b)
-    close = sub(a.detach(), b.detach()).abs() <= b.detach().abs() * rtol + atol
-    return close | compare("eq", a, b)
+    input, other = promoted(input, other)
+    close = sub(input.detach(), other.detach()).abs() <= other.detach().abs() * rtol + atol
+    close = close & (other.detach().abs() < math.inf) if other.dtype.kind == "f" else close
+    close = close | compare("eq", input, other)
+    return close | ((input != input) & (other != other)) if equal_nan else close

@@ -18,7 +18,7 @@ from ..autograd import Operation, Variable
 from ..errors import InputError, KindError
 from ..kernels import K
 from ._common import floating, promoted, unbroadcast
-from .elementwise import abs, compare, div, exp, log, mul, sign, sqrt, where
+from .elementwise import abs, clamp, compare, div, exp, log, mul, pow, sign, sqrt, where
 
 
 class Elementary(Operation):
@@ -52,7 +52,8 @@ class Flat(Operation):
 
 def _elementary(name: str, kernel: Any, slope: Callable[[Any, Any], Any], meaning: str) -> Callable[[Any], Any]:
     """The function `name` of a float tensor (integers become float32)."""
-    operation = type(name.capitalize(), (Elementary,), {"kernel": staticmethod(kernel), "slope": staticmethod(slope)})
+    parts = {"kernel": staticmethod(kernel), "slope": staticmethod(slope)}
+    operation: Any = type(name.capitalize(), (Elementary,), parts)
 
     def function(input: Any) -> Any:
         return operation.apply(floating(input))
@@ -67,15 +68,15 @@ expm1 = _elementary("expm1", lambda x: K.expm1(x), lambda x, y: y + 1, "eˣ − 
 log2 = _elementary("log2", lambda x: K.log2(x), lambda x, y: 1 / (x * LN2), "Logarithm to the base 2.")
 log10 = _elementary("log10", lambda x: K.log10(x), lambda x, y: 1 / (x * LN10), "Logarithm to the base 10.")
 tan = _elementary("tan", lambda x: K.tan(x), lambda x, y: 1 + y * y, "Tangent of radians.")
-sinh = _elementary("sinh", lambda x: K.sinh(x), lambda x, y: cosh(x), "(eˣ − e⁻ˣ)/2.")
-cosh = _elementary("cosh", lambda x: K.cosh(x), lambda x, y: sinh(x), "(eˣ + e⁻ˣ)/2.")
+sinh: Any = _elementary("sinh", lambda x: K.sinh(x), lambda x, y: cosh(x), "(eˣ − e⁻ˣ)/2.")
+cosh: Any = _elementary("cosh", lambda x: K.cosh(x), lambda x, y: sinh(x), "(eˣ + e⁻ˣ)/2.")
 asin = _elementary("asin", lambda x: K.asin(x), lambda x, y: rsqrt(1 - x * x), "The angle whose sine is x.")
 acos = _elementary("acos", lambda x: K.acos(x), lambda x, y: -rsqrt(1 - x * x), "The angle whose cosine is x.")
 atan = _elementary("atan", lambda x: K.atan(x), lambda x, y: 1 / (1 + x * x), "The angle whose tangent is x.")
 asinh = _elementary("asinh", lambda x: K.asinh(x), lambda x, y: rsqrt(x * x + 1), "The inverse of sinh.")
 acosh = _elementary("acosh", lambda x: K.acosh(x), lambda x, y: rsqrt(x * x - 1), "The inverse of cosh.")
 atanh = _elementary("atanh", lambda x: K.atanh(x), lambda x, y: 1 / (1 - x * x), "The inverse of tanh.")
-rsqrt = _elementary("rsqrt", lambda x: K.rsqrt(x), lambda x, y: -0.5 * y / x, "1/√x.")
+rsqrt: Any = _elementary("rsqrt", lambda x: K.rsqrt(x), lambda x, y: -0.5 * y / x, "1/√x.")
 
 
 def _flat(name: str, kernel: Any, meaning: str) -> Callable[[Any], Any]:
@@ -126,7 +127,7 @@ def reciprocal(input: Any) -> Any:
 
 def square(input: Any) -> Any:
     """x²."""
-    return mul(input, input)
+    return pow(input, 2)
 
 
 def positive(input: Any) -> Any:
@@ -140,6 +141,21 @@ def erfc(input: Any) -> Any:
 
 
 _erfc = _elementary("erfc", lambda x: K.erfc(x), lambda x, y: exp(-(x * x)) * -1.1283791670955126, "1 − erf(x).")
+
+
+erfinv = _elementary(
+    "erfinv", lambda x: K.erfinv(x), lambda x, y: exp(y * y) * 0.8862269254527580, "The x whose erf is the entry."
+)
+
+
+def clamp_min(input: Any, min: Any) -> Any:
+    """The entries, at least `min`."""
+    return clamp(input, min, None)
+
+
+def clamp_max(input: Any, max: Any) -> Any:
+    """The entries, at most `max`."""
+    return clamp(input, None, max)
 
 
 def logit(input: Any, eps: float | None = None) -> Any:
@@ -193,8 +209,8 @@ def copysign(input: Any, other: Any) -> Any:
 
 def lerp(input: Any, end: Any, weight: Any) -> Any:
     """input + weight · (end − input), from the nearer end."""
-    if isinstance(weight, Variable):
-        near = compare("lt", weight.abs(), 0.5)  # type: ignore[attr-defined]
+    if not isinstance(weight, int | float):
+        near = compare("lt", weight.abs(), 0.5)
         return where(near, input + weight * (end - input), end - (end - input) * (1 - weight))
     return input + weight * (end - input) if weight < 0.5 else end - (end - input) * (1 - weight)
 
@@ -326,6 +342,21 @@ def isfinite(input: Any) -> Any:
     return compare("lt", abs(input.detach()), math.inf)
 
 
+def isposinf(input: Any) -> Any:
+    """Whether an entry is +∞."""
+    return compare("eq", input.detach(), math.inf) if input.dtype.kind == "f" else compare("ne", input, input)
+
+
+def isneginf(input: Any) -> Any:
+    """Whether an entry is −∞."""
+    return compare("eq", input.detach(), -math.inf) if input.dtype.kind == "f" else compare("ne", input, input)
+
+
+def isreal(input: Any) -> Any:
+    """Whether an entry has no imaginary part: here, all of them."""
+    return Variable.wrap(np.ones(input.shape, bool))
+
+
 def signbit(input: Any) -> Any:
     """Whether the sign is a minus (of −0 too)."""
     return Variable.wrap(np.asarray(np.signbit(input._array) if input.dtype.kind == "f" else input._array < 0))
@@ -380,7 +411,10 @@ def _bits(name: str, function: Any, shift: bool = False) -> Callable[[Any, Any],
     def operation(input: Any, other: Any) -> Any:
         a, b = promoted(input, other)
         if a.dtype.kind == "f" or (shift and a.dtype.kind == "b"):
-            raise KindError(f"{name}: {a.dtype} has no bits to work on; it takes integers{'' if shift else ' and booleans'}")
+            raise KindError(
+                f"{name}: {a.dtype} has no bits to combine; it takes integers{'' if shift else ' and booleans'}: "
+                f"compare first, as in (x > 0) & (y > 0), or convert"
+            )
         return Variable.wrap(np.asarray(function(a._array, b._array)))
 
     operation.__name__, operation.__doc__ = name, f"{name.replace('_', ' ').capitalize()} of integers, entry by entry."
@@ -404,8 +438,9 @@ def bitwise_not(input: Any) -> Any:
 __all__ = [
     "acos", "acosh", "addcdiv", "addcmul", "allclose", "arctan2", "asin", "asinh", "atan", "atan2", "atanh",
     "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil",
-    "copysign", "cosh", "divide", "equal", "erfc", "exp2", "expm1", "fix", "floor", "floor_divide", "fmax", "fmin",
-    "fmod", "frac", "hypot", "isfinite", "isinf", "isnan", "lerp", "log10", "log2", "logaddexp", "logaddexp2",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "nan_to_num", "positive", "reciprocal",
-    "remainder", "round", "rsqrt", "signbit", "sinh", "square", "tan", "trunc", "xlogy",
+    "clamp_max", "clamp_min", "copysign", "cosh", "divide", "equal", "erfc", "erfinv", "exp2", "expm1", "fix", "floor",
+    "floor_divide", "fmax", "fmin", "fmod", "frac", "hypot", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
+    "isreal", "lerp", "log10", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logit", "nan_to_num", "positive", "reciprocal", "remainder", "round", "rsqrt", "signbit", "sinh",
+    "square", "tan", "trunc", "xlogy",
 ]  # fmt: skip

@@ -95,23 +95,23 @@ class LinearActivation(Operation):
 ACTIVATIONS = {"relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh, "gelu": Gelu, "gelu_tanh": Gelu, "silu": Silu}
 
 
-def matmul(a: Any, b: Any) -> Any:
+def matmul(input: Any, other: Any) -> Any:
     """Matrix product as `@`: vectors, matrices (…, M, K)·(…, K, N), batches broadcast."""
-    if not isinstance(a, Variable) or not isinstance(b, Variable):
-        raise KindError(f"matmul: expected two tensors, got {type(a).__name__} and {type(b).__name__}")
-    a, b = promoted(a, b)
-    sa, sb = a._array.shape, b._array.shape
+    if not isinstance(input, Variable) or not isinstance(other, Variable):
+        raise KindError(f"matmul: expected two tensors, got {type(input).__name__} and {type(other).__name__}")
+    input, other = promoted(input, other)
+    sa, sb = input._array.shape, other._array.shape
     if not sa or not sb:
         raise ShapeError(f"matmul: shapes {sa} and {sb}: a 0-d tensor has no rows; use * to scale")
     if sa[-1] != (sb[-2] if len(sb) > 1 else sb[0]):
         raise ShapeError(_mismatch(sa, sb))
     if len(sa) > 1 and len(sb) > 1:
         try:
-            return MatMul.apply(a, b)
+            return MatMul.apply(input, other)
         except ValueError:
             raise ShapeError(f"matmul: the batch dimensions of {sa} and {sb} do not broadcast") from None
-    left = a.unsqueeze(0) if len(sa) == 1 else a  # type: ignore[attr-defined]
-    right = b.unsqueeze(1) if len(sb) == 1 else b  # type: ignore[attr-defined]
+    left = input.unsqueeze(0) if len(sa) == 1 else input  # type: ignore[attr-defined]
+    right = other.unsqueeze(1) if len(sb) == 1 else other  # type: ignore[attr-defined]
     shape = sa[:-1] if len(sb) == 1 else (*sb[:-2], sb[-1])
     if len(sa) == 1 and len(sb) == 1:
         shape = ()
@@ -128,10 +128,10 @@ def _mismatch(sa: tuple[int, ...], sb: tuple[int, ...]) -> str:
     return message
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """x·weightᵀ + bias: x (…, in), weight (out, in), bias (out,)."""
-    _check_linear(x, weight, bias)
-    return Linear.apply(x, weight, bias)
+    _check_linear(input, weight, bias)
+    return Linear.apply(input, weight, bias)
 
 
 def linear_activation(x: Any, weight: Any, bias: Any, activation: str) -> Any:

@@ -45,7 +45,6 @@ def dot(input: Any, tensor: Any) -> Any:
     return matmul(input, tensor)
 
 
-
 def outer(input: Any, vec2: Any) -> Any:
     """aᵢ·bⱼ of two vectors."""
     _expect("outer", (1, 1), input, vec2)
@@ -53,6 +52,7 @@ def outer(input: Any, vec2: Any) -> Any:
 
 
 ger = outer
+vdot = dot
 
 
 def _sum_of(input: Any, product: Any, beta: float, alpha: float) -> Any:
@@ -70,6 +70,11 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
 def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """beta · input + alpha · mat·vec."""
     return _sum_of(input, mv(mat, vec), beta, alpha)
+
+
+def addr(input: Any, vec1: Any, vec2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+    """beta · input + alpha · vec1ᵢ·vec2ⱼ."""
+    return _sum_of(input, outer(vec1, vec2), beta, alpha)
 
 
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
@@ -94,7 +99,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     if isinstance(dims, int):
         da, db = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
-        da, db = ([normalized_dim(d, t.ndim, "tensordot") for d in which] for t, which in zip((a, b), dims, strict=True))
+        da, db = (
+            [normalized_dim(d, t.ndim, "tensordot") for d in which] for t, which in zip((a, b), dims, strict=True)
+        )
     if [a.shape[i] for i in da] != [b.shape[i] for i in db]:
         raise ShapeError(f"tensordot: dims {da} of {tuple(a.shape)} and {db} of {tuple(b.shape)} have other sizes")
     ra, rb = ([i for i in range(t.ndim) if i not in used] for t, used in ((a, da), (b, db)))
@@ -169,7 +176,9 @@ def einsum(equation: str, *operands: Any) -> Any:
     terms = left.split(",")
     if len(terms) != len(operands):
         raise InputError(f"einsum: {equation!r} names {len(terms)} operands, {len(operands)} were given")
-    wide = max((t.ndim - len(s.replace("...", "")) for s, t in zip(terms, operands, strict=True) if "..." in s), default=0)
+    wide = max(
+        (t.ndim - len(s.replace("...", "")) for s, t in zip(terms, operands, strict=True) if "..." in s), default=0
+    )
     dots = "".join(chr(0x100 + i) for i in range(wide))  # labels of their own for the dimensions behind …
     labels = []
     for term, t in zip(terms, operands, strict=True):
@@ -248,6 +257,6 @@ def _pair(la: str, a: Any, lb: str, b: Any, later: set[str], sizes: dict[str, in
 
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "baddbmm", "bmm", "cdist", "cross", "dot", "einsum", "ger", "inner", "kron", "mm", "mv",
-    "outer", "tensordot", "trace",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cdist", "cross", "dot", "einsum", "ger", "inner", "kron",
+    "mm", "mv", "outer", "tensordot", "trace", "vdot",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..autograd import Operation, Variable
 from ..errors import KindError, RangeError
 from ..kernels import K
 from ._common import ShapeError, category, floating, normalized_dim, normalized_dims
-from .elementwise import exp, log, sqrt, where
+from .elementwise import compare, exp, log, sqrt, where
 
 
 class Sum(Operation):
@@ -63,54 +64,93 @@ class AMin(Extreme):
     kernel = staticmethod(lambda x, axes, keepdims: K.amin(x, axes, keepdims))
 
 
-def sum(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Sum over `dim` (one, several, or all). Integers and booleans are summed in int64."""
-    x = x if dtype is None else x.to(dtype)
-    return Sum.apply(x, normalized_dims(dim, x.ndim, "sum"), keepdim)
+    input = input if dtype is None else input.to(dtype)
+    return Sum.apply(input, normalized_dims(dim, input.ndim, "sum"), keepdim)
 
 
-def mean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Mean over `dim` (one, several, or all); floats only. The mean of nothing is NaN."""
-    if category(x.dtype) < 2:
-        raise KindError(f"mean: {x.dtype} has no fractions; convert first: x.float().mean()")
-    axes = normalized_dims(dim, x.ndim, "mean")
-    n = math.prod(x.shape[i] for i in axes)
-    return Sum.apply(x, axes, keepdim) / float(n)
+    input = input if dtype is None else input.to(dtype)
+    if category(input.dtype) < 2:
+        raise KindError(f"mean: {input.dtype} has no fractions; convert first: x.float().mean()")
+    axes = normalized_dims(dim, input.ndim, "mean")
+    n = math.prod(input.shape[i] for i in axes)
+    return Sum.apply(input, axes, keepdim) / float(n)
 
 
-def var(x: Any, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Any:
-    """Variance over `dim`, two-pass: Σ(x − mean)² / (n − correction)."""
-    x = floating(x)
-    axes = normalized_dims(dim, x.ndim, "var")
-    n = math.prod(x.shape[i] for i in axes)
-    deviation = x - mean(x, axes, True) if axes else x - x
-    return Sum.apply(deviation * deviation, axes, keepdim) / max(float(n - correction), 0.0)
+def var_mean(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Any, Any]:
+    """(variance, mean) over `dim`, in two passes: Σ(x − mean)² / (n − correction).
+
+    The correction is 1 unless it is given; `unbiased=False` is another way to say correction=0.
+    """
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if category(input.dtype) < 2:
+        raise KindError(f"var: {input.dtype} has no fractions; convert first: x.float().var()")
+    correction = correction if correction is not None else 0 if unbiased is False else 1
+    axes = normalized_dims(dim, input.ndim, "var")
+    n = math.prod(input.shape[i] for i in axes)
+    middle = mean(input, axes, True) if axes else input
+    deviation = input - middle
+    spread = Sum.apply(deviation * deviation, axes, keepdim) / builtins.max(float(n - correction), 0.0)
+    return spread, middle if keepdim else middle.reshape([m for i, m in enumerate(input.shape) if i not in axes])
 
 
-def std(x: Any, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Any:
+def var(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
+    """Variance over `dim`: see `var_mean`."""
+    return var_mean(input, dim, unbiased, keepdim, correction=correction)[0]
+
+
+def std_mean(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Any, Any]:
+    """(standard deviation, mean) over `dim`: see `var_mean`."""
+    spread, middle = var_mean(input, dim, unbiased, keepdim, correction=correction)
+    return sqrt(spread), middle
+
+
+def std(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
     """Standard deviation over `dim`: √var."""
-    return sqrt(var(x, dim, correction, keepdim))
+    return sqrt(var_mean(input, dim, unbiased, keepdim, correction=correction)[0])
+
+
+def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Whether all entries (along `dim`) are true."""
+    return compare("eq", sum(compare("eq", input, 0), dim, keepdim), 0)
+
+
+def any(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Whether an entry (along `dim`) is true."""
+    return compare("gt", sum(compare("ne", input, 0), dim, keepdim), 0)
 
 
 def _extreme(operation: type[Operation], x: Any, dim: Any, keepdim: bool, name: str) -> Any:
     axes = normalized_dims(dim, x.ndim, name)
-    if any(x.shape[i] == 0 for i in axes):
+    if 0 in [x.shape[i] for i in axes]:
         raise RangeError(f"{name}: shape {tuple(x.shape)} has no entry along dim {axes} to choose from")
     return operation.apply(x, axes, keepdim)
 
 
-def amax(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Maximum over `dim`; a gradient is shared equally among ties."""
-    return _extreme(AMax, x, dim, keepdim, "amax")
+    return _extreme(AMax, input, dim, keepdim, "amax")
 
 
-def amin(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Minimum over `dim`; a gradient is shared equally among ties."""
-    return _extreme(AMin, x, dim, keepdim, "amin")
+    return _extreme(AMin, input, dim, keepdim, "amin")
 
 
 def _arg(kernel: Any, x: Any, dim: int | None, keepdim: bool, name: str) -> Any:
-    if x.numel() == 0:
+    if x.numel() == 0 and (dim is None or x.ndim == 0 or x.shape[normalized_dim(dim, x.ndim, name)] == 0):
         raise RangeError(f"{name}: a tensor of shape {tuple(x.shape)} has no entries to choose from")
     if x.ndim == 0 or dim is None:
         found = kernel(x.detach().reshape(-1)._array, 0, False)
@@ -118,36 +158,36 @@ def _arg(kernel: Any, x: Any, dim: int | None, keepdim: bool, name: str) -> Any:
     return Variable.wrap(kernel(x._array, normalized_dim(dim, x.ndim, name), keepdim))
 
 
-def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """Position (int64) of the first maximum along `dim`, or in the flattened tensor."""
-    return _arg(K.argmax, x, dim, keepdim, "argmax")
+    return _arg(K.argmax, input, dim, keepdim, "argmax")
 
 
-def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """Position (int64) of the first minimum along `dim`, or in the flattened tensor."""
-    return _arg(K.argmin, x, dim, keepdim, "argmin")
+    return _arg(K.argmin, input, dim, keepdim, "argmin")
 
 
-def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
+def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """ln Σeˣ over `dim`, shifted by the maximum so that nothing overflows."""
-    x = floating(x)
-    axes = normalized_dims(dim, x.ndim, "logsumexp")
-    top = amax(x.detach(), axes, True) if axes else x.detach()
+    input = floating(input)
+    axes = normalized_dims(dim, input.ndim, "logsumexp")
+    top = amax(input.detach(), axes, True) if axes and input.numel() else sum(input.detach(), axes, True)
     top = where(top.abs() == math.inf, 0.0, top)  # inf − inf would be NaN
-    result = log(sum(exp(x - top), axes, True)) + top
-    return result if keepdim else result.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+    result = log(sum(exp(input - top), axes, True)) + top
+    return result if keepdim else result.reshape([n for i, n in enumerate(input.shape) if i not in axes])
 
 
-def norm(x: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
+def norm(input: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
     """p-norm over `dim`: (Σ|x|ᵖ)^{1/p}, or the largest |x| for p = inf. Its gradient at 0 is 0."""
-    x = floating(x)
+    input = floating(input)
     if p == math.inf:
-        return amax(x.abs(), dim, keepdim)
+        return amax(input.abs(), dim, keepdim)
     if p == 1:
-        return sum(x.abs(), dim, keepdim)
+        return sum(input.abs(), dim, keepdim)
     if not p > 0:
         raise ShapeError(f"norm: p is {p}; it must be positive")
-    total = sum(x * x if p == 2 else x.abs() ** p, dim, keepdim)
+    total = sum(input * input if p == 2 else input.abs() ** p, dim, keepdim)
     zero = total == 0  # the root has no derivative there; 0, the middle of its subgradients, stands in
     safe = where(zero, 1.0, total)
     return where(zero, 0.0, sqrt(safe) if p == 2 else safe ** (1 / p))

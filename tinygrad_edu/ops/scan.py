@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +13,13 @@ from ..autograd import Operation, Variable
 from ..errors import InputError, RangeError
 from ..kernels import K
 from ._common import FLOAT32, normalized_dim
-from .elementwise import mul, where
+from .elementwise import maximum, minimum, mul, where
 from .functions import logaddexp
-from .reduce import sum
+from .reduce import amax, amin, argmax, argmin, sum
 from .shape import cat, flip, gather
 
 values_and_indices = namedtuple("values_and_indices", ["values", "indices"])
+aminmax_result = namedtuple("aminmax_result", ["min", "max"])
 
 
 class CumSum(Operation):
@@ -38,6 +40,17 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     x = input if dtype is None else input.to(dtype)
     axis = normalized_dim(dim, x.ndim, "cumsum")
     return CumSum.apply(x, axis) if x.ndim else x.clone()
+
+
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Differences of neighbours along `dim`, taken n times, of what is prepended, the input and what is appended."""
+    axis = normalized_dim(dim, input.ndim, "diff")
+    x = cat([t for t in (prepend, input, append) if t is not None], axis)
+    for _ in range(n):
+        count = builtins.max(x.shape[axis] - 1, 0)
+        after, before = x.narrow(axis, x.shape[axis] - count, count), x.narrow(axis, 0, count)
+        x = after ^ before if x.dtype.kind == "b" else after - before
+    return x
 
 
 def _running(x: Any, axis: int, combine: Callable[[Any, Any], Any]) -> Any:
@@ -113,6 +126,31 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
         product = x.narrow(axis, 0, half) * x.narrow(axis, half, half)
         x = cat([product, x.narrow(axis, 2 * half, 1)], axis) if x.shape[axis] % 2 else product
     return x.clone() if x is input else x if keepdim else x.squeeze(axis)
+
+
+# -- extremes --------------------------------------------------------------------------------------------------
+def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The maximum of all entries; with `dim`, (values, indices) along it; with a tensor, the larger of both."""
+    if isinstance(dim, Variable):
+        return maximum(input, dim)
+    return amax(input) if dim is None else _picked(input, dim, argmax, keepdim)
+
+
+def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The minimum of all entries; with `dim`, (values, indices) along it; with a tensor, the smaller of both."""
+    if isinstance(dim, Variable):
+        return minimum(input, dim)
+    return amin(input) if dim is None else _picked(input, dim, argmin, keepdim)
+
+
+def _picked(x: Any, dim: int, arg: Callable[..., Any], keepdim: bool) -> Any:
+    indices = arg(x, dim, True)
+    return _chosen(x, dim, indices, keepdim) if x.ndim else values_and_indices(x.clone(), indices)
+
+
+def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """(min, max) of all entries, or along `dim`."""
+    return aminmax_result(amin(input, dim, keepdim), amax(input, dim, keepdim))
 
 
 # -- order -----------------------------------------------------------------------------------------------------
@@ -229,7 +267,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """How many entries lie in each of `bins` equal parts of [min, max]; both 0 means from the smallest to the largest."""
+    """How many entries lie in each of `bins` equal parts of [min, max]; both 0: from the smallest to the largest."""
     a = input._array
     low, high = (float(a.min()), float(a.max())) if min == max == 0 and a.size else (float(min), float(max))
     if low == high:
@@ -241,7 +279,7 @@ def searchsorted(sorted_sequence: Any, input: Any, *, right: bool = False, side:
     """Where each entry would be inserted to keep the last dimension of `sorted_sequence` in order; int64."""
     edges = sorted_sequence._array
     values = input._array if isinstance(input, Variable) else np.asarray(input)
-    how = "right" if right or side == "right" else "left"
+    how: Any = "right" if right or side == "right" else "left"
     if edges.ndim == 1:
         return Variable.wrap(np.asarray(np.searchsorted(edges, values, how), np.int64))
     if edges.shape[:-1] != values.shape[:-1]:
@@ -273,7 +311,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 
 
 __all__ = [
-    "argsort", "bincount", "bucketize", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "histc", "kthvalue",
-    "logcumsumexp", "median", "mode", "nanmean", "nansum", "prod", "searchsorted", "sort", "topk", "unique",
-    "unique_consecutive",
+    "aminmax", "argsort", "bincount", "bucketize", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "diff",
+    "histc", "kthvalue", "logcumsumexp", "max", "median", "min", "mode", "nanmean", "nansum", "prod", "searchsorted",
+    "sort", "topk", "unique", "unique_consecutive",
 ]  # fmt: skip

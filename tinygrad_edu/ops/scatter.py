@@ -210,7 +210,9 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         return take_flat(input, reshape(indices, -1))
     axis = normalized_dim(dim, input.ndim, "take_along_dim")
     try:
-        shape = list(np.broadcast_shapes(*[[1 if d == axis else n for d, n in enumerate(t.shape)] for t in (input, indices)]))
+        shape = list(
+            np.broadcast_shapes(*[[1 if d == axis else n for d, n in enumerate(t.shape)] for t in (input, indices)])
+        )
     except ValueError:
         raise ShapeError(f"take_along_dim: {tuple(indices.shape)} does not broadcast to {tuple(input.shape)}") from None
     wide = input.expand([input.shape[d] if d == axis else n for d, n in enumerate(shape)])
@@ -239,7 +241,9 @@ def masked_select(input: Any, mask: Any) -> Any:
     try:
         shape = np.broadcast_shapes(tuple(input.shape), mask._array.shape)
     except ValueError:
-        raise ShapeError(f"masked_select: mask {mask._array.shape} and tensor {tuple(input.shape)} do not broadcast") from None
+        raise ShapeError(
+            f"masked_select: mask {mask._array.shape} and tensor {tuple(input.shape)} do not broadcast"
+        ) from None
     return getitem(input.expand(shape), np.broadcast_to(mask._array, shape))
 
 

@@ -28,7 +28,7 @@ class Reshape(Operation):
     def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
         ctx.shape = x.shape
         y = x.reshape(shape)
-        ctx.view = y.size > 0 and np.may_share_memory(x, y)
+        ctx.view = y.size == 0 or np.may_share_memory(x, y)
         return y if y is not x else x[...]
 
     @staticmethod
@@ -217,24 +217,24 @@ def _index_part(part: Any, shape: tuple[int, ...]) -> Any:
     return int(part) if part.ndim == 0 else part.astype(np.int64, copy=False)
 
 
-def getitem(x: Any, index: Any) -> Any:
+def getitem(input: Any, index: Any) -> Any:
     """x[index]: a view for numbers and slices, a copy for index arrays and masks."""
     try:
-        basic, arrays = split_index(index, x._array.shape)
+        basic, arrays = split_index(index, input._array.shape)
         if not arrays:
-            return GetItem.apply(x, basic)
-        return GetItem.apply(x if _selects_all(basic) else GetItem.apply(x, basic), arrays)
+            return GetItem.apply(input, basic)
+        return GetItem.apply(input if _selects_all(basic) else GetItem.apply(input, basic), arrays)
     except IndexError as error:
-        raise RangeError(f"indexing a tensor of shape {tuple(x.shape)}: {error}") from None
+        raise RangeError(f"indexing a tensor of shape {tuple(input.shape)}: {error}") from None
 
 
 def _selects_all(basic: tuple[Any, ...]) -> bool:
     return all(p is Ellipsis or (isinstance(p, slice) and p == slice(None)) for p in basic)
 
 
-def setitem(x: Any, index: Any, value: Any, operation: str = "setitem") -> None:
+def setitem(input: Any, index: Any, value: Any, operation: str = "setitem") -> None:
     """x[index] = value, in place: broadcast and converted to x's dtype; recorded if a gradient is wanted."""
-    array = x._array
+    array = input._array
     if not isinstance(value, Variable):
         value = Variable.wrap(np.asarray(value, array.dtype))
     elif value._array.dtype != array.dtype:
@@ -244,18 +244,18 @@ def setitem(x: Any, index: Any, value: Any, operation: str = "setitem") -> None:
         part = array[basic]
         wide = np.broadcast_to(np.False_, part.shape)[arrays].shape if arrays else part.shape  # and checks the arrays
     except IndexError as error:
-        raise RangeError(f"assigning to a tensor of shape {tuple(x.shape)}: {error}") from None
+        raise RangeError(f"assigning to a tensor of shape {tuple(input.shape)}: {error}") from None
     value = _broadcast_value(value, wide, operation, array.shape)
-    recorded = is_recorded(x, (value,))
+    recorded = is_recorded(input, (value,))
     if recorded:
-        check_change(operation, x)
+        check_change(operation, input)
     check_writeable(operation, array if arrays else part)
     part[arrays or ...] = value._array
-    x._version.changes += 1
+    input._version.changes += 1
     if recorded:
         if not _selects_all(basic):
-            x = GetItem.apply(x, basic)
-        record_change(x, value, False, arrays or (...,))
+            input = GetItem.apply(input, basic)
+        record_change(input, value, False, arrays or (...,))
 
 
 def _broadcast_value(value: Any, shape: tuple[int, ...], operation: str, whole: tuple[int, ...]) -> Any:
@@ -265,7 +265,7 @@ def _broadcast_value(value: Any, shape: tuple[int, ...], operation: str, whole: 
         return value
     lead = max(len(have) - len(shape), 0)
     try:
-        if any(n != 1 for n in have[:lead]):
+        if any(n != 1 for n in have[:lead]) or (lead and operation != "setitem"):
             raise ValueError
         return Expand.apply(Reshape.apply(value, have[lead:]) if lead else value, shape)
     except ValueError:
@@ -275,14 +275,16 @@ def _broadcast_value(value: Any, shape: tuple[int, ...], operation: str, whole: 
         ) from None
 
 
-def gather(x: Any, dim: int, index: Any) -> Any:
+def gather(input: Any, dim: int, index: Any) -> Any:
     """y[i, j] = x[i, index[i, j]] for dim 1, and so on: picks along `dim`, one index for each result entry."""
-    dim = normalized_dim(dim, x.ndim, "gather")
-    if index.ndim != x.ndim:
-        raise ShapeError(f"gather: index has {index.ndim} dimensions, the tensor {x.ndim}: they must be equal")
+    dim = normalized_dim(dim, input.ndim, "gather")
+    if index.ndim != input.ndim:
+        raise ShapeError(f"gather: index has {index.ndim} dimensions, the tensor {input.ndim}: they must be equal")
+    if input.ndim == 0:
+        return gather(reshape(input, 1), 0, reshape(index, 1)).reshape(())
     grid: list[Any] = list(np.ogrid[tuple(slice(0, n) for n in index.shape)])
     grid[dim] = index._array
-    return getitem(x, tuple(grid))
+    return getitem(input, tuple(grid))
 
 
 # -- views ---------------------------------------------------------------------------------------------------
@@ -294,96 +296,104 @@ def _shape_argument(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([int(n) for n in shape])
 
 
-def reshape(x: Any, *shape: Any) -> Any:
+def reshape(input: Any, *shape: Any) -> Any:
     """The entries in C order in another shape, one size of which may be −1; a view where that is possible."""
     wanted = _shape_argument(shape)
     unknown = [i for i, n in enumerate(wanted) if n < 0]
     known = math.prod(n for n in wanted if n >= 0)
     if len(unknown) > 1 or any(n < -1 for n in wanted):
         raise ShapeError(f"reshape: {wanted} may hold one −1 and no other negative size")
-    if unknown and (known == 0 or x.numel() % known):
-        raise ShapeError(f"reshape: {x.numel()} entries of shape {tuple(x.shape)} cannot fill {wanted}")
+    if unknown and (known == 0 or input.numel() % known):
+        raise ShapeError(f"reshape: {input.numel()} entries of shape {tuple(input.shape)} cannot fill {wanted}")
     if unknown:
-        wanted = tuple([x.numel() // known if n < 0 else n for n in wanted])
-    elif known != x.numel():
+        wanted = tuple([input.numel() // known if n < 0 else n for n in wanted])
+    elif known != input.numel():
         raise ShapeError(
-            f"reshape: shape {tuple(x.shape)} has {x.numel()} entries, {wanted} needs {known}; "
+            f"reshape: shape {tuple(input.shape)} has {input.numel()} entries, {wanted} needs {known}; "
             f"leave one size to be worked out with −1"
         )
-    return Reshape.apply(x, wanted)
+    return Reshape.apply(input, wanted)
 
 
-def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The dimensions from start_dim to end_dim (both included) as one."""
-    if x.ndim == 0:
-        return reshape(x, 1)
-    start, end = normalized_dim(start_dim, x.ndim, "flatten"), normalized_dim(end_dim, x.ndim, "flatten")
+    start, end = normalized_dim(start_dim, input.ndim, "flatten"), normalized_dim(end_dim, input.ndim, "flatten")
+    if start == end:
+        return input if input.ndim else reshape(input, 1)
     if start > end:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    return reshape(x, *x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :])
+    return reshape(input, *input.shape[:start], math.prod(input.shape[start : end + 1]), *input.shape[end + 1 :])
 
 
-def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
+def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """Dimension `dim` split into `sizes`, one of which may be −1."""
-    dim = normalized_dim(dim, x.ndim, "unflatten")
+    dim = normalized_dim(dim, input.ndim, "unflatten")
     sizes = list(sizes)
     if -1 in sizes:
         known = math.prod(n for n in sizes if n != -1)
-        sizes[sizes.index(-1)] = x.shape[dim] // known if known else 0
-    if math.prod(sizes) != x.shape[dim]:
-        raise ShapeError(f"unflatten: sizes {tuple(sizes)} do not multiply to {x.shape[dim]}, the size of dim {dim}")
-    return reshape(x, *x.shape[:dim], *sizes, *x.shape[dim + 1 :])
+        sizes[sizes.index(-1)] = input.shape[dim] // known if known else 0
+    if math.prod(sizes) != input.shape[dim]:
+        raise ShapeError(
+            f"unflatten: sizes {tuple(sizes)} do not multiply to {input.shape[dim]}, the size of dim {dim}"
+        )
+    return reshape(input, *input.shape[:dim], *sizes, *input.shape[dim + 1 :])
 
 
-def permute(x: Any, *dims: Any) -> Any:
+def permute(input: Any, *dims: Any) -> Any:
     """The dimensions in the order given; a view."""
-    order = tuple([normalized_dim(d, x.ndim, "permute") for d in _shape_argument(dims)])
-    if sorted(order) != list(range(x.ndim)):
-        raise ShapeError(f"permute: {order} is not an order of the {x.ndim} dimensions of shape {tuple(x.shape)}")
-    return Permute.apply(x, order)
+    order = tuple([normalized_dim(d, input.ndim, "permute") for d in _shape_argument(dims)])
+    if sorted(order) != list(range(input.ndim)):
+        raise ShapeError(
+            f"permute: {order} is not an order of the {input.ndim} dimensions of shape {tuple(input.shape)}"
+        )
+    return Permute.apply(input, order)
 
 
-def transpose(x: Any, dim0: int, dim1: int) -> Any:
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Two dimensions exchanged; a view."""
-    a, b = normalized_dim(dim0, x.ndim, "transpose"), normalized_dim(dim1, x.ndim, "transpose")
-    order = list(range(x.ndim))
+    a, b = normalized_dim(dim0, input.ndim, "transpose"), normalized_dim(dim1, input.ndim, "transpose")
+    order = list(range(input.ndim))
     if order:
         order[a], order[b] = order[b], order[a]
-    return Permute.apply(x, tuple(order))
+    return Permute.apply(input, tuple(order))
 
 
-def squeeze(x: Any, dim: Any = None) -> Any:
+def squeeze(input: Any, dim: Any = None) -> Any:
     """Dimensions of size 1 removed: all, or those in `dim`."""
-    dims = range(x.ndim) if dim is None else [normalized_dim(d, x.ndim, "squeeze") for d in np.atleast_1d(dim).tolist()]
-    return Reshape.apply(x, tuple([n for i, n in enumerate(x.shape) if not (i in dims and n == 1)]))
+    dims = (
+        range(input.ndim)
+        if dim is None
+        else [normalized_dim(d, input.ndim, "squeeze") for d in np.atleast_1d(dim).tolist()]
+    )
+    return Reshape.apply(input, tuple([n for i, n in enumerate(input.shape) if not (i in dims and n == 1)]))
 
 
-def unsqueeze(x: Any, dim: int) -> Any:
+def unsqueeze(input: Any, dim: int) -> Any:
     """A dimension of size 1 inserted at `dim`."""
-    dim = normalized_dim(dim, x.ndim + 1, "unsqueeze")
-    return Reshape.apply(x, (*x.shape[:dim], 1, *x.shape[dim:]))
+    dim = normalized_dim(dim, input.ndim + 1, "unsqueeze")
+    return Reshape.apply(input, (*input.shape[:dim], 1, *input.shape[dim:]))
 
 
-def expand(x: Any, *shape: Any) -> Any:
+def expand(input: Any, *shape: Any) -> Any:
     """Dimensions of size 1 repeated to `shape` without a copy; −1 keeps a size."""
     wanted = _shape_argument(shape)
-    lead = len(wanted) - x.ndim
+    lead = len(wanted) - input.ndim
     if lead < 0 or any(n == -1 for n in wanted[:lead]):
-        raise ShapeError(f"expand: {wanted} is too short for, or leaves open a new dimension of, {tuple(x.shape)}")
-    full = tuple([x.shape[i - lead] if n == -1 else n for i, n in enumerate(wanted)])
+        raise ShapeError(f"expand: {wanted} is too short for, or leaves open a new dimension of, {tuple(input.shape)}")
+    full = tuple([input.shape[i - lead] if n == -1 else n for i, n in enumerate(wanted)])
     try:
-        return Expand.apply(x, full)
+        return Expand.apply(input, full)
     except ValueError:
         raise ShapeError(
-            f"expand: shape {tuple(x.shape)} does not expand to {wanted}; only dimensions of size 1 can be repeated"
+            f"expand: shape {tuple(input.shape)} does not expand to {wanted}; only dimensions of size 1 can be repeated"
         ) from None
 
 
-def flip(x: Any, dims: Any) -> Any:
+def flip(input: Any, dims: Any) -> Any:
     """The order along `dims` reversed, as a copy."""
-    axes = [normalized_dim(d, x.ndim, "flip") for d in ([dims] if isinstance(dims, int) else dims)]
-    index = tuple([slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim)])
-    return GetItem.apply(x, index).clone()
+    axes = [normalized_dim(d, input.ndim, "flip") for d in ([dims] if isinstance(dims, int) else dims)]
+    index = tuple([slice(None, None, -1) if i in axes else slice(None) for i in range(input.ndim)])
+    return GetItem.apply(input, index).clone()
 
 
 # -- joining -------------------------------------------------------------------------------------------------
@@ -395,8 +405,11 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     if not tensors:
         raise InputError("cat: there are no tensors to join")
     dtype = result_type(*tensors)
+    shape = max([tuple(t.shape) for t in tensors], key=len)
+    axis = normalized_dim(dim, len(shape), "cat")
+    nothing = (*shape[:axis], 0, *shape[axis + 1 :])  # a vector of no entries joins anything, as in PyTorch
+    tensors = [reshape(t, nothing) if t.shape == (0,) and len(shape) > 1 and 0 in nothing else t for t in tensors]
     shapes = [tuple(t.shape) for t in tensors]
-    axis = normalized_dim(dim, len(shapes[0]), "cat")
     rest = {s[:axis] + s[axis + 1 :] for s in shapes}
     if len(rest) > 1 or len({len(s) for s in shapes}) > 1 or not shapes[0]:
         raise ShapeError(f"cat: shapes {shapes} must have dimensions, and be equal except along dim {axis}")
@@ -412,27 +425,27 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     return cat([unsqueeze(t, dim) for t in tensors], normalized_dim(dim, len(shapes.pop()) + 1, "stack"))
 
 
-def split(x: Any, size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Consecutive pieces along `dim`: of `size` each (the last may be smaller), or of the sizes listed."""
-    dim = normalized_dim(dim, x.ndim, "split")
-    n = x.shape[dim]
-    if isinstance(size, int):
-        if size <= 0:
-            raise ShapeError(f"split: the size is {size}; it must be positive")
-        sizes = [min(size, n - i) for i in range(0, n, size)] or [0]
+    dim = normalized_dim(dim, input.ndim, "split")
+    n = input.shape[dim]
+    if isinstance(split_size_or_sections, int):
+        if split_size_or_sections <= 0:
+            raise ShapeError(f"split: the size is {split_size_or_sections}; it must be positive")
+        sizes = [min(split_size_or_sections, n - i) for i in range(0, n, split_size_or_sections)] or [0]
     else:
-        sizes = list(size)
+        sizes = list(split_size_or_sections)
         if int(np.sum(sizes)) != n or min(sizes, default=0) < 0:
             raise ShapeError(f"split: sizes {sizes} do not add up to {n}, the size of dim {dim}")
     stops = np.cumsum(sizes).tolist()
     lead = (slice(None),) * dim
-    return several_views([getitem(x, (*lead, slice(b - s, b))) for s, b in zip(sizes, stops, strict=True)], "split")
+    return several_views([getitem(input, (*lead, slice(b - s, b))) for s, b in zip(sizes, stops, strict=True)], "split")
 
 
-def unbind(x: Any, dim: int = 0) -> tuple[Any, ...]:
+def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along `dim`, without that dimension."""
-    dim = normalized_dim(dim, x.ndim, "unbind")
-    return several_views([getitem(x, (*(slice(None),) * dim, i)) for i in range(x.shape[dim])], "unbind")
+    dim = normalized_dim(dim, input.ndim, "unbind")
+    return several_views([getitem(input, (*(slice(None),) * dim, i)) for i in range(input.shape[dim])], "unbind")
 
 
 def several_views(pieces: Sequence[Any], operation: str) -> tuple[Any, ...]:

@@ -12,8 +12,8 @@ from .convolution import (
     convolve_parameter_gradients,
     convolve_weight_gradient,
 )
-from .lookup import take, take_backward
 from .functions import *
+from .lookup import take, take_backward
 from .matrices import cholesky, eigh, inverse, qr, slogdet, solve, svd
 from .norms import batch_norm, batch_norm_backward, layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 from .pooling import avg_pool, avg_pool_backward, max_pool, scatter_planes
