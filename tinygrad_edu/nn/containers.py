@@ -91,18 +91,18 @@ class Sequential(_Indexed):
         for module in self._modules.values():
             if waiting is not None:
                 joined = _joined(module)
-                input = _linear_activation(waiting, input, joined) if joined else waiting(input)
+                input = linear_activation(waiting, input, joined) if joined else waiting(input)
                 waiting = None
                 if joined:
                     continue
-            if type(module) is Linear and not _watched(module):
+            if type(module) is Linear and not watched(module):
                 waiting = module
             else:
                 input = module(input)  # type: ignore[misc]
         return input if waiting is None else waiting(input)
 
 
-def _linear_activation(layer: Linear, input: Any, activation: str) -> Any:
+def linear_activation(layer: Linear, input: Any, activation: str) -> Any:
     """A layer and the activation after it."""
     try:
         return ops.linear_activation(input, layer.weight, layer.bias, activation)
@@ -118,10 +118,10 @@ def _joined(module: Any) -> str:
     name = _ACTIVATIONS.get(type(module), "")
     if type(module) is GELU:
         name = "gelu_tanh" if module.approximate == "tanh" else "gelu"
-    return "" if name and _watched(module) else name
+    return "" if name and watched(module) else name
 
 
-def _watched(module: Any) -> bool:
+def watched(module: Any) -> bool:
     """Does a hook wait for this module's call, or has its forward been replaced?"""
     own = vars(module)
     return "forward" in own or any(hooks or own.get(f"_{kind}_hooks") for kind, hooks in GLOBAL.items())

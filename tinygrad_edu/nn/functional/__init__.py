@@ -30,6 +30,7 @@ from .activation import (
     tanhshrink,
     threshold,
 )
+from .attention import multi_head_attention_forward
 from .convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .linear import bilinear, cosine_similarity, linear, pairwise_distance
@@ -148,6 +149,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
