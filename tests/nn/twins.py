@@ -29,7 +29,8 @@ def share_weights(ours: Any, theirs: Any) -> None:
     assert list(ours.state_dict()) == list(theirs.state_dict())
     import torch
 
-    back = {name: torch.tensor(value.numpy()) for name, value in ours.state_dict().items()}
+    back = theirs.state_dict()  # with the version numbers that PyTorch keeps beside the values
+    back.update({name: torch.tensor(value.numpy()) for name, value in ours.state_dict().items()})
     theirs.load_state_dict(back)
 
 

@@ -1,17 +1,20 @@
-"""Modules that hold modules: `Sequential`, `ModuleList`, `ModuleDict`."""
+"""Modules that hold modules, in order (`Sequential`), as list or dictionary, and those that hold parameters."""
 
 from __future__ import annotations
 
 import operator
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import ops
 from ..errors import KindError, RangeError
+from ..tensor import Tensor
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
 from .hooks import GLOBAL
 from .layers import Linear
 from .module import Module
+from .parameter import Parameter
 
 
 class _Indexed(Module):
@@ -76,13 +79,13 @@ class _Indexed(Module):
 class Sequential(_Indexed):
     """Modules applied one after the other: `Sequential(a, b)` or `Sequential(OrderedDict(name=module, …))`."""
 
-    def __init__(self, *modules: Any) -> None:
+    def __init__(self, *args: Any) -> None:
         super().__init__()
-        if len(modules) == 1 and isinstance(modules[0], Mapping):
-            for name, module in modules[0].items():
+        if len(args) == 1 and isinstance(args[0], Mapping):
+            for name, module in args[0].items():
                 self.add_module(name, module)
         else:
-            self.extend(modules)
+            self.extend(args)
 
     def forward(self, input: Any) -> Any:
         """The input through all modules in order. A `Linear` and the activation after it run as one operation, with the
@@ -130,9 +133,9 @@ def watched(module: Any) -> bool:
 class ModuleList(_Indexed):
     """A list of modules whose parameters are registered; it has no forward of its own."""
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self.extend(modules)
+        self.extend(modules or ())
 
     @staticmethod
     def _selected(items: list[tuple[str, Any]]) -> Any:
@@ -200,3 +203,153 @@ class ModuleDict(Module):
     def items(self) -> Any:
         """(name, module)."""
         return self._modules.items()
+
+
+def _held(value: Any) -> Any:
+    """A tensor as a parameter; a parameter and anything else as they are."""
+    return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
+
+
+class ParameterList(Module):
+    """A list of parameters that are registered; tensors become parameters, other values are kept as they are."""
+
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
+        super().__init__()
+        self._size = 0
+        self.extend(values or ())
+
+    def _name(self, index: Any) -> str:
+        index = operator.index(index)
+        if not -self._size <= index < self._size:
+            raise RangeError(f"ParameterList: index {index} is out of range for {self._size} values")
+        return str(index % self._size)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Any]:
+        return (getattr(self, str(i)) for i in range(self._size))
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return type(self)(list(self)[index])
+        return getattr(self, self._name(index))
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        setattr(self, self._name(index), _held(value))
+
+    def __iadd__(self, values: Iterable[Any]) -> Any:
+        return self.extend(values)
+
+    def append(self, value: Any) -> Any:
+        """Add a value at the end."""
+        setattr(self, str(self._size), _held(value))
+        self._size += 1
+        return self
+
+    def extend(self, values: Iterable[Any]) -> Any:
+        """Add several values at the end."""
+        for value in values:
+            self.append(value)
+        return self
+
+    def extra_repr(self) -> str:
+        """One line per value."""
+        return "\n".join(f"({i}): {_described(value)}" for i, value in enumerate(self))
+
+
+class ParameterDict(Module):
+    """A dictionary of parameters that are registered; tensors become parameters, other values are kept as they are."""
+
+    def __init__(self, parameters: Any = None) -> None:
+        super().__init__()
+        self._keys: dict[str, None] = {}
+        self.update(parameters or {})
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._keys:
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        setattr(self, key, _held(value))
+        self._keys[key] = None
+
+    def __delitem__(self, key: str) -> None:
+        del self._keys[key]
+        delattr(self, key)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or `default`."""
+        return getattr(self, key) if key in self._keys else default
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of a key, which is set to `default` first if it is missing."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, parameters: Any) -> None:
+        """Add or replace values: of (key, value) pairs, or of a mapping, a plain dictionary sorted as PyTorch does."""
+        items = list(parameters.items() if hasattr(parameters, "items") else parameters)
+        if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
+            items.sort(key=lambda item: item[0])
+        for key, value in items:
+            self[key] = value
+
+    def pop(self, key: str) -> Any:
+        """Take a value out and return it."""
+        value = self[key]
+        del self[key]
+        return value
+
+    def clear(self) -> None:
+        """Take all values out."""
+        for key in list(self._keys):
+            del self[key]
+
+    def keys(self) -> Any:
+        """The keys."""
+        return self._keys.keys()
+
+    def values(self) -> Any:
+        """The values."""
+        return [self[key] for key in self._keys]
+
+    def items(self) -> Any:
+        """(key, value)."""
+        return [(key, self[key]) for key in self._keys]
+
+    def extra_repr(self) -> str:
+        """One line per value."""
+        return "\n".join(f"({key}): {_described(value)}" for key, value in self.items())
+
+
+def _described(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return f"Object of type: {type(value).__name__}"
+    sizes = "x".join(map(str, value.shape))
+    kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
+    return f"{kind} containing: [{str(value.dtype).removeprefix('torch.')} of size {sizes}]"
+
+
+class DataParallel(Module):
+    """The module itself, under the name `module`, as PyTorch's does where there is no device to share work with."""
+
+    def __init__(self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0) -> None:
+        super().__init__()
+        self.module, self.dim = module, dim
+        self.device_ids: list[int] = []
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        """What the module gives."""
+        return self.module(*inputs, **kwargs)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..tensor import HookHandle, Tensor, check_device, check_dtype
 from .hooks import GLOBAL, Hook, call_with_hooks, registered
-from .parameter import Parameter
+from .parameter import Buffer, Parameter
 from .state import IncompatibleKeys, collect, load
 
 HOOKS = (
@@ -113,7 +113,7 @@ class Module:
             home: dict[str, Any] | None = self._parameters
         elif isinstance(value, Module):
             home = self._modules
-        elif isinstance(value, Tensor) and name in self._buffers:
+        elif isinstance(value, Tensor) and (name in self._buffers or isinstance(value, Buffer)):
             home = self._buffers
         elif value is None and any(name in kind for kind in kinds):
             home = next(kind for kind in kinds if name in kind)
@@ -128,7 +128,9 @@ class Module:
         for other in (*kinds, self.__dict__):
             if other is not home:
                 other.pop(name, None)
-        if home is not self._buffers:
+        if isinstance(value, Buffer):
+            (self._transient.discard if value.persistent else self._transient.add)(name)
+        elif home is not self._buffers:
             self._transient.discard(name)
         home[name] = value
 

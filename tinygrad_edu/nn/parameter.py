@@ -24,3 +24,16 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class Buffer(Tensor):
+    """A tensor that a module registers as a buffer when it is assigned to an attribute: saved, but not optimised."""
+
+    __slots__ = ("persistent",)
+
+    def __init__(self, data: Any, *, persistent: bool = True) -> None:
+        self.persistent = persistent
+        if isinstance(data, Tensor):
+            self._adopt(data._array[...])
+        else:
+            super().__init__(data)

@@ -22,7 +22,7 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, size_aver
     return reduced(near + far, spoken(size_average, reduce, reduction), "hinge_embedding_loss")
 
 
-def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: bool | None = None,
+def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0, size_average: bool | None = None,
                         reduce: bool | None = None, reduction: str = "mean") -> Any:  # fmt: skip
     """max(0, margin − t·(x₁ − x₂)): t = 1 wants x₁ larger, t = −1 x₂."""
     check_pair(input1, input2, "margin_ranking_loss")
@@ -31,7 +31,7 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
     return reduced(losses, spoken(size_average, reduce, reduction), "margin_ranking_loss")
 
 
-def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: bool | None = None,
+def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0, size_average: bool | None = None,
                           reduce: bool | None = None, reduction: str = "mean") -> Any:  # fmt: skip
     """1 − cos(x₁, x₂) where the target is 1, max(0, cos − margin) where it is −1; inputs (N, D), target (N,)."""
     check_pair(input1, input2, "cosine_embedding_loss")
@@ -47,7 +47,7 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
     return reduced(near + far, spoken(size_average, reduce, reduction), "cosine_embedding_loss")
 
 
-def triplet_margin_loss(anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
+def triplet_margin_loss(anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2,
                         eps: float = 1e-6, swap: bool = False, size_average: bool | None = None,
                         reduce: bool | None = None, reduction: str = "mean") -> Any:  # fmt: skip
     """max(0, margin + d(a, p) − d(a, n)); `swap` takes d(p, n) where it is smaller. Balntas et al. 2016."""

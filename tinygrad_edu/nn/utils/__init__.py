@@ -1,7 +1,20 @@
-"""What goes with modules: gradient clipping, parameters as a vector, sequences of different lengths."""
+"""What goes with modules: gradient clipping, parameters as a vector, reparametrised weights, sequences."""
 
 from . import rnn
-from .gradients import clip_grad_norm_, clip_grad_value_
+from .gradients import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from .reparametrized import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 from .vector import parameters_to_vector, vector_to_parameters
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "rnn", "vector_to_parameters"]
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "rnn",
+    "spectral_norm",
+    "vector_to_parameters",
+    "weight_norm",
+]

@@ -17,27 +17,41 @@ def _with_gradients(parameters: Any) -> list[Any]:
 
 
 @no_grad()
-def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0,
-                    error_if_nonfinite: bool = False) -> Any:  # fmt: skip
+def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False,
+                   foreach: bool | None = None) -> Any:  # fmt: skip
+    """The norm of all tensors as one long vector. `foreach` is PyTorch's and changes nothing here."""
+    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if not tensors:
+        return Tensor(0.0)
+    norms = stack([t.double().norm(norm_type) for t in tensors])  # in float64 the squares of floats are finite
+    total = norms.norm(norm_type).to(tensors[0].dtype)
+    if error_if_nonfinite and not math.isfinite(total.item()):
+        raise StateError(f"clip_grad_norm_: the gradients' norm is {total.item()}; look for the step it appeared in")
+    return total
+
+
+@no_grad()
+def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, foreach: bool | None = None) -> None:
+    """Scale all gradients by max_norm/total_norm if that is below 1; `total_norm` as of `get_total_norm`."""
+    factor = min(max_norm / (float(total_norm) + 1e-6), 1.0)
+    for p in _with_gradients(parameters) if not factor >= 1.0 else []:
+        p.grad.mul_(factor)
+
+
+def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
+                    foreach: bool | None = None) -> Any:  # fmt: skip
     """Scale all gradients, together one long vector, to a norm of at most max_norm. Returns the norm before.
 
     Pascanu, Mikolov & Bengio 2013.
     """
     chosen = _with_gradients(parameters)
-    if not chosen:
-        return Tensor(0.0)
-    norms = stack([p.grad.double().norm(norm_type) for p in chosen])  # in float64 the squares of floats are finite
-    total = norms.norm(norm_type).to(chosen[0].grad.dtype)
-    if error_if_nonfinite and not math.isfinite(total.item()):
-        raise StateError(f"clip_grad_norm_: the gradients' norm is {total.item()}; look for the step it appeared in")
-    factor = min(max_norm / (total.item() + 1e-6), 1.0)
-    for p in chosen if not factor >= 1.0 else []:
-        p.grad.mul_(factor)
+    total = get_total_norm([p.grad for p in chosen], norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(chosen, max_norm, total)
     return total
 
 
 @no_grad()
-def clip_grad_value_(parameters: Any, clip_value: float) -> None:
+def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:
     """Limit every entry of every gradient to ±clip_value."""
     for p in _with_gradients(parameters):
         p.grad.clamp_(-clip_value, clip_value)
