@@ -421,6 +421,32 @@ class Tensor(OperationMethods):
     def zero_(self) -> Any: return self.fill_(0)
     def detach_(self) -> Any: return _detached(self)
 
+    def squeeze_(self, dim: Any = None) -> Any:
+        """`squeeze` of self."""
+        return self._turned("squeeze_", lambda x: x.squeeze() if dim is None else x.squeeze(dim))
+
+    def unsqueeze_(self, dim: Any) -> Any: return self._turned("unsqueeze_", lambda x: x.unsqueeze(dim))
+    def t_(self) -> Any: return self._turned("t_", lambda x: x.t())
+    def transpose_(self, dim0: Any, dim1: Any) -> Any:
+        """`transpose` of self."""
+        return self._turned("transpose_", lambda x: x.transpose(dim0, dim1))
+
+    def _turned(self, operation: str, view: Any) -> Any:
+        """In-place form of a view: self becomes the view of what it was; other views of that stay as they are."""
+        recorded = inplace.is_recorded(self)
+        if recorded:
+            inplace.check_change(operation, self)
+        before = Tensor._wrap(self._array, self._version)
+        before._node, before._index = self._node, self._index
+        before._requires_grad, before._view = self._requires_grad, self._view
+        after = view(before)
+        self._array = after._array
+        if recorded:
+            self._node, self._index = after._node, after._index
+        if recorded or self._view is not None:
+            self._view = after._view
+        return self
+
 
     def uniform_(self, from_: Any = 0.0, to: Any = 1.0, *, generator: Generator | None = None) -> Any:
         """Overwrite every entry with a number uniform in [from, to)."""
