@@ -407,8 +407,8 @@ class Tensor(OperationMethods):
         ops.setitem(self, index, value)
 
     def copy_(self, other: Any) -> Any:
-        """Overwrite self with `other`, broadcast and converted."""
-        if not isinstance(other, Variable):
+        """Overwrite self with `other` (a tensor or a number), broadcast and converted."""
+        if not isinstance(other, Variable | bool | int | float):
             raise KindError(f"copy_: expected a tensor, got {type(other).__name__}; use fill_ or tg.tensor(…)")
         ops.setitem(self, ..., other, "copy_")
         return self

@@ -443,3 +443,41 @@ def test_in_place_is_what_the_function_of_that_name_gives(name: str, arguments: 
     slopes = tg.ones(4, 3, dtype="float64")
     part(slopes)[...] = tg.tensor(slope)
     np.testing.assert_array_equal(x.grad.numpy(), slopes.numpy())
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda x: x @ x,
+        lambda x: x.logsumexp(0),
+        lambda x: x.max(0)[0],
+        lambda x: x.min(0)[1],
+        lambda x: x.sum().softmax(0),
+        lambda x: x.sum().log_softmax(0),
+        lambda x: x.sum().gather(0, tg.tensor(0)),
+    ],
+)
+def test_what_an_operation_has_computed_is_no_view_of_a_hidden_tensor(made: Any) -> None:
+    with tg.no_grad():
+        y = made(tg.tensor([1.0, 2.0], requires_grad=True))
+    if y.is_floating_point():
+        y += tg.tensor(1.0, requires_grad=True)  # which a view made under no_grad() refuses
+        assert y.requires_grad
+
+
+def test_a_view_keeps_its_history_when_its_base_stops_requiring_grad() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = x[:1] * 3
+    x.requires_grad_(False)
+    y.backward()
+    assert x.grad is None
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        (x[:1] * 3).backward()
+
+
+def test_the_standard_deviation_of_equal_numbers_has_the_gradient_zero() -> None:
+    x = tg.tensor([[2.5, 2.5], [1.0, 3.0]], dtype="float64", requires_grad=True)
+    (g,) = tg.autograd.grad(x.std(1).sum(), x, create_graph=True)
+    np.testing.assert_allclose(g.detach().numpy(), [[0, 0], [-(0.5**0.5), 0.5**0.5]])
+    g[0].sum().backward()
+    assert x.grad.tolist() == [[0, 0], [0, 0]]

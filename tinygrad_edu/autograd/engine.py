@@ -229,7 +229,7 @@ def _run(
             if not retain_graph and node.saved:
                 node.saved = None
         for key, (leaf, gradient, is_fresh) in buffers.leaves.items():
-            if targets is None or key in targets:
+            if (targets is None and leaf._requires_grad) or (targets is not None and key in targets):
                 captured[key] = (leaf, *_hooked(leaf._hooks, gradient, is_fresh, create_graph))
     return captured
 

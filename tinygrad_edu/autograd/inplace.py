@@ -55,7 +55,7 @@ def check_change(operation: str, x: Variable) -> None:
         )
     if view is None:
         return
-    if view.base._requires_grad and view.base._node is None:
+    if view.base._node is None and (view.base._requires_grad or x._requires_grad):
         raise StateError(
             f"{operation}: this is a view of a leaf that requires grad, which cannot be changed in place while "
             f"operations are recorded; do it under no_grad(), or change a copy: x.clone()"

@@ -40,7 +40,7 @@ class View:
 
     def stale(self) -> bool:
         """Whether the base has got another history since."""
-        return self.base._node is not self.node or self.base._requires_grad != self.required
+        return self.base._node is not self.node or (self.base._requires_grad and not self.required)
 
 
 class Variable:

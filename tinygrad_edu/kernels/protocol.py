@@ -48,7 +48,7 @@ class Kernels(Protocol):
     def sub(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a − b."""
     def mul(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a · b (and, for booleans)."""
     def div(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a / b, floats only, exactly rounded."""
-    def pow(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a to the power b."""
+    def pow(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """aᵇ (of integers: cut to whole)."""
     def maximum(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """The larger; NaN if either is."""
     def minimum(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """The smaller; NaN if either is."""
     def eq(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a = b, as bool."""

@@ -22,11 +22,16 @@ def own(array: Array) -> Array:
     return array if array.flags.writeable and not isinstance(array.base, np.ndarray) else K.copy(array)
 
 
-def check_writeable(operation: str, array: Array) -> None:
-    """RuntimeError if writing to `array` would change something else, or several of its entries at once."""
+def check_writeable(operation: str, array: Array, one_value: bool = False) -> None:
+    """RuntimeError if writing to `array` would change something else, or (but for `one_value`) entries twice."""
     if not array.flags.writeable:
         raise StateError(f"{operation}: the memory is read-only; use x.clone()")
-    if 0 in array.strides and any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)):
+    if (
+        0 in array.strides
+        and array.size
+        and not one_value
+        and any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
+    ):
         raise StateError(f"{operation}: several entries share their memory, as expand() makes it; use x.clone()")
 
 
@@ -160,6 +165,12 @@ def normalized_dims(dim: Any, ndim: int, operation: str) -> tuple[int, ...]:
     if len(set(dims)) != len(dims):
         raise ShapeError(f"{operation}: a dimension appears twice in {tuple(dim)}")
     return tuple(sorted(dims)) if ndim else ()
+
+
+def own_result(y: Any) -> Any:
+    """y, a view of a tensor that nobody else will hold, as a tensor in its own right: what an operation returns."""
+    y._view = None
+    return y
 
 
 def broadcast_axes(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[int, ...]:

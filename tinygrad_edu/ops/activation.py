@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autograd import Operation
-from ..errors import InputError
+from ..autograd import Operation, Variable
+from ..errors import InputError, KindError
 from ..kernels import K
 from ..random import DROPOUT, Generator, default_generator
-from ._common import floating, normalized_dim
+from ._common import floating, normalized_dim, own_result
 from .elementwise import erf, exp, minimum, where
 
 
@@ -24,11 +24,26 @@ class Relu(Operation):
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        return where(ctx.saved_tensors[0] > 0, g, 0.0)
+        return Kinked.apply(g, ctx.saved_tensors[0], 0.0)
 
     @staticmethod
     def fused_backward(ctx: Any, g: Any) -> Any:
         return K.relu_backward(g, ctx.saved_arrays[0])
+
+
+class Kinked(Operation):
+    """dx = g where x > 0, else slope·g: straight on both sides of 0, so that it has a derivative in x, and it is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Any, x: Any, slope: float) -> Any:
+        ctx.save_for_backward(x)
+        ctx.slope = slope
+        return K.leaky_relu_backward(g, x, slope) if slope else K.relu_backward(g, x)
+
+    @staticmethod
+    def backward(ctx: Any, gg: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return Kinked.apply(gg, x, ctx.slope), Variable.wrap(K.full(x.shape, 0, gg.dtype)), None
 
 
 class LeakyRelu(Operation):
@@ -42,7 +57,7 @@ class LeakyRelu(Operation):
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        return where(ctx.saved_tensors[0] > 0, g, g * ctx.slope), None
+        return Kinked.apply(g, ctx.saved_tensors[0], ctx.slope), None
 
     @staticmethod
     def fused_backward(ctx: Any, g: Any) -> Any:
@@ -230,6 +245,8 @@ class Dropout(Operation):
 
 def relu(input: Any) -> Any:
     """max(x, 0); NaN stays NaN."""
+    if input.dtype.kind == "b":
+        raise KindError("relu: a boolean has no sign; convert it: x.float()")
     return Relu.apply(input)
 
 
@@ -274,7 +291,7 @@ def softmax(input: Any, dim: int) -> Any:
     """eˣ/Σeˣ along `dim`."""
     input = floating(input)
     if input.ndim == 0:
-        return softmax(input.reshape(1), 0).reshape(())
+        return own_result(softmax(input.reshape(1), dim).reshape(()))
     return Softmax.apply(input, normalized_dim(dim, input.ndim, "softmax"))
 
 
@@ -282,7 +299,7 @@ def log_softmax(input: Any, dim: int) -> Any:
     """ln softmax along `dim`, computed without leaving the logarithm."""
     input = floating(input)
     if input.ndim == 0:
-        return log_softmax(input.reshape(1), 0).reshape(())
+        return own_result(log_softmax(input.reshape(1), dim).reshape(()))
     return LogSoftmax.apply(input, normalized_dim(dim, input.ndim, "log_softmax"))
 
 

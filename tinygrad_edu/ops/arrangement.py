@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd import Variable
 from ..errors import InputError, RangeError
-from ._common import ShapeError, normalized_dim
+from ._common import ShapeError, normalized_dim, own_result
 from .elementwise import where
 from .shape import cat, expand, flip, getitem, permute, reshape, several_views, split, stack, transpose, unsqueeze
 
@@ -106,7 +106,7 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Entries moved along dimensions, those that leave at the end coming in at the start; all as one if no dims."""
     if dims is None:
-        return reshape(roll(reshape(input, -1), shifts, 0), input.shape)
+        return own_result(reshape(roll(reshape(input, -1), shifts, 0), input.shape))
     moves = [shifts] if isinstance(shifts, int) else list(shifts)
     axes = [dims] if isinstance(dims, int) else list(dims)
     if len(moves) != len(axes):

@@ -15,7 +15,7 @@ import numpy as np
 from ..autograd import Operation, Variable
 from ..errors import InputError, StateError
 from ..kernels import K
-from ._common import ShapeError, floating, normalized_dim
+from ._common import ShapeError, floating, normalized_dim, own_result
 from .arrangement import diag_embed, diagonal, movedim, tril
 from .elementwise import where
 from .linalg import matmul
@@ -214,7 +214,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     b = b.unsqueeze(-1) if vector else b
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     x = Solve.apply(a.expand(*batch, *a.shape[-2:]), b.expand(*batch, *b.shape[-2:]))
-    return x.squeeze(-1) if vector else x
+    return own_result(x.squeeze(-1)) if vector else x
 
 
 def inv(A: Any) -> Any:
@@ -339,7 +339,11 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
         found = sum(s, -1) if ord == "nuc" else amax(s, -1) if ord == 2 else amin(s, -1)
     else:
         raise InputError(f"linalg.matrix_norm: ord is {ord!r}; it can be fro, nuc, ±1, ±2 or ±inf")
-    return reshape(found, [1 if i in (rows, columns) else n for i, n in enumerate(a.shape)]) if keepdim else found
+    return (
+        own_result(reshape(found, [1 if i in (rows, columns) else n for i, n in enumerate(a.shape)]))
+        if keepdim
+        else found
+    )
 
 
 def any_norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from ..autograd import Operation, Variable, is_grad_enabled
 from ..errors import InputError, KindError
 from ..kernels import K
-from ._common import as_tensor, broadcast_error, floating, promoted, unbroadcast
+from ._common import as_tensor, broadcast_error, floating, promoted, result_type, unbroadcast
 
 
 def _binary(operation: type[Operation], a: Any, b: Any, at_least: int = 0) -> Any:
@@ -91,15 +91,15 @@ class Div(Operation):
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.save_for_backward(a, b)
+        ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b)
+        ctx.shapes = a.shape, b.shape
         return K.div(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        a, b = ctx.saved_tensors
-        da, db = ctx.needs_input_grad
+        (a, b), (sa, sb), (da, db) = ctx.saved_tensors, ctx.shapes, ctx.needs_input_grad
         ga = g / b
-        return unbroadcast(ga, a.shape) if da else None, unbroadcast(-ga * (a / b), b.shape) if db else None
+        return unbroadcast(ga, sa) if da else None, unbroadcast(-ga * (a / b), sb) if db else None
 
 
 class Pow(Operation):
@@ -271,6 +271,16 @@ class Sqrt(Operation):
         return g / (ctx.saved_tensors[0] * 2)
 
 
+class Root(Sqrt):
+    """y = √x;  dx = g/(2y), but 0 at 0: for a sum of squares, where that is the middle of the subgradients."""
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        (y,) = ctx.saved_tensors
+        zero = y == 0
+        return where(zero, 0.0, g / (where(zero, 1.0, y) * 2))
+
+
 class Sin(Operation):
     """sin x;  dx = g·cos x."""
 
@@ -343,7 +353,7 @@ class Clone(Operation):
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input + alpha·other, broadcasting."""
-    return _binary(Add, input, other if alpha == 1 else mul(other, alpha))
+    return _binary(Add, input, other if alpha == 1 else _scaled("add", input, other, alpha))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
@@ -351,7 +361,15 @@ def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     for x in (input, other):
         if isinstance(x, bool) or (isinstance(x, Variable) and x._array.dtype.kind == "b"):
             raise KindError("sub: booleans cannot be subtracted; use ^ or a.logical_not(), or convert: a.long()")
-    return _binary(Sub, input, other if alpha == 1 else mul(other, alpha))
+    return _binary(Sub, input, other if alpha == 1 else _scaled("sub", input, other, alpha))
+
+
+def _scaled(operation: str, a: Any, b: Any, alpha: float) -> Any:
+    """alpha·b in the dtype that a and b have together."""
+    dtype = result_type(a, b)
+    if dtype.kind != "f" and isinstance(alpha, float):
+        raise KindError(f"{operation}: alpha is {alpha}, but the result holds {dtype}; make a or b a float tensor")
+    return as_tensor(mul(as_tensor(b, dtype), alpha), dtype)
 
 
 def mul(input: Any, other: Any) -> Any:
@@ -367,14 +385,19 @@ def div(input: Any, other: Any) -> Any:
 def pow(input: Any, exponent: Any) -> Any:
     """input to the power exponent elementwise, broadcasting. Integers to negative powers are an error."""
     if isinstance(exponent, int | float) and not isinstance(exponent, bool) and isinstance(input, Variable):
-        if exponent == 2 and input._array.dtype.kind != "b":
+        kind = input._array.dtype.kind
+        same = kind == "f" or (kind in "iu" and isinstance(exponent, int))  # the result's dtype is the input's
+        if exponent == 2 and same:
             return mul(input, input)
-        if exponent == 1:
+        if exponent == 1 and same:
             return clone(input)
         if exponent < 0 and input._array.dtype.kind != "f" and isinstance(exponent, int):
             raise KindError(
                 f"pow: integers to the negative power {exponent} are fractions; use x.float() ** {exponent}"
             )
+    input, exponent = promoted(input, exponent)
+    if input._array.dtype.kind == "b":
+        return logical("or", input, compare("eq", exponent, False))
     return _binary(Pow, input, exponent)
 
 

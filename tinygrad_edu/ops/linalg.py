@@ -8,7 +8,7 @@ from typing import Any
 from ..autograd import Operation, Variable
 from ..errors import KindError
 from ..kernels import K
-from ._common import Array, ShapeError, promoted, unbroadcast
+from ._common import Array, ShapeError, own_result, unbroadcast
 from .activation import Gelu, Relu, Sigmoid, Silu, Tanh
 
 
@@ -99,7 +99,8 @@ def matmul(input: Any, other: Any) -> Any:
     """Matrix product as `@`: vectors, matrices (…, M, K)·(…, K, N), batches broadcast."""
     if not isinstance(input, Variable) or not isinstance(other, Variable):
         raise KindError(f"matmul: expected two tensors, got {type(input).__name__} and {type(other).__name__}")
-    input, other = promoted(input, other)
+    if input._array.dtype != other._array.dtype:
+        raise KindError(f"matmul: {input._array.dtype} and {other._array.dtype} differ; convert one: a @ b.to(a.dtype)")
     sa, sb = input._array.shape, other._array.shape
     if not sa or not sb:
         raise ShapeError(f"matmul: shapes {sa} and {sb}: a 0-d tensor has no rows; use * to scale")
@@ -115,7 +116,7 @@ def matmul(input: Any, other: Any) -> Any:
     shape = sa[:-1] if len(sb) == 1 else (*sb[:-2], sb[-1])
     if len(sa) == 1 and len(sb) == 1:
         shape = ()
-    return MatMul.apply(left, right).reshape(shape)
+    return own_result(MatMul.apply(left, right).reshape(shape))
 
 
 def _mismatch(sa: tuple[int, ...], sb: tuple[int, ...]) -> str:

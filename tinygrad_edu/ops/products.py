@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import InputError
-from ._common import ShapeError, normalized_dim
+from ._common import ShapeError, normalized_dim, own_result
 from .elementwise import sqrt, where
 from .linalg import matmul
 from .reduce import sum
@@ -108,7 +108,7 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     shape = [a.shape[i] for i in ra] + [b.shape[i] for i in rb]
     rows, inside, columns = (_product([t.shape[i] for i in which]) for t, which in ((a, ra), (a, da), (b, rb)))
     left = reshape(permute(a, ra + da), (rows, inside))
-    return reshape(matmul(left, reshape(permute(b, db + rb), (inside, columns))), shape)
+    return own_result(reshape(matmul(left, reshape(permute(b, db + rb), (inside, columns))), shape))
 
 
 def _product(sizes: list[int]) -> int:
@@ -123,7 +123,7 @@ def kron(input: Any, other: Any) -> Any:
     n = max(input.ndim, other.ndim)
     a, b = (reshape(t, (*(1,) * (n - t.ndim), *t.shape)) for t in (input, other))
     blocks = reshape(a, [m for s in a.shape for m in (s, 1)]) * reshape(b, [m for s in b.shape for m in (1, s)])
-    return reshape(blocks, [p * q for p, q in zip(a.shape, b.shape, strict=True)])
+    return own_result(reshape(blocks, [p * q for p, q in zip(a.shape, b.shape, strict=True)]))
 
 
 def trace(input: Any) -> Any:

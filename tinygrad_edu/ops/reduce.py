@@ -9,8 +9,8 @@ from typing import Any
 from ..autograd import Operation, Variable
 from ..errors import KindError, RangeError
 from ..kernels import K
-from ._common import ShapeError, category, floating, normalized_dim, normalized_dims
-from .elementwise import compare, exp, log, sqrt, where
+from ._common import ShapeError, category, floating, normalized_dim, normalized_dims, own_result
+from .elementwise import Root, compare, exp, log, where
 
 
 class Sum(Operation):
@@ -64,6 +64,12 @@ class AMin(Extreme):
     kernel = staticmethod(lambda x, axes, keepdims: K.amin(x, axes, keepdims))
 
 
+def check_float(operation: str, x: Any) -> None:
+    """TypeError if x holds integers or booleans."""
+    if category(x.dtype) < 2:
+        raise KindError(f"{operation}: {x.dtype} has no fractions; convert first: x.float().{operation}()")
+
+
 def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Sum over `dim` (one, several, or all). Integers and booleans are summed in int64."""
     input = input if dtype is None else input.to(dtype)
@@ -73,8 +79,7 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Mean over `dim` (one, several, or all); floats only. The mean of nothing is NaN."""
     input = input if dtype is None else input.to(dtype)
-    if category(input.dtype) < 2:
-        raise KindError(f"mean: {input.dtype} has no fractions; convert first: x.float().mean()")
+    check_float("mean", input)
     axes = normalized_dims(dim, input.ndim, "mean")
     n = math.prod(input.shape[i] for i in axes)
     return Sum.apply(input, axes, keepdim) / float(n)
@@ -89,15 +94,15 @@ def var_mean(
     """
     if isinstance(dim, bool):
         dim, unbiased = None, dim
-    if category(input.dtype) < 2:
-        raise KindError(f"var: {input.dtype} has no fractions; convert first: x.float().var()")
+    check_float("var", input)
     correction = correction if correction is not None else 0 if unbiased is False else 1
     axes = normalized_dims(dim, input.ndim, "var")
     n = math.prod(input.shape[i] for i in axes)
     middle = mean(input, axes, True) if axes else input
     deviation = input - middle
     spread = Sum.apply(deviation * deviation, axes, keepdim) / builtins.max(float(n - correction), 0.0)
-    return spread, middle if keepdim else middle.reshape([m for i, m in enumerate(input.shape) if i not in axes])
+    shape = [m for i, m in enumerate(input.shape) if i not in axes]
+    return spread, middle if keepdim else own_result(middle.reshape(shape))
 
 
 def var(
@@ -112,14 +117,14 @@ def std_mean(
 ) -> tuple[Any, Any]:
     """(standard deviation, mean) over `dim`: see `var_mean`."""
     spread, middle = var_mean(input, dim, unbiased, keepdim, correction=correction)
-    return sqrt(spread), middle
+    return Root.apply(spread), middle
 
 
 def std(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
-    """Standard deviation over `dim`: √var."""
-    return sqrt(var_mean(input, dim, unbiased, keepdim, correction=correction)[0])
+    """Standard deviation over `dim`: √var. Its gradient at 0 is 0."""
+    return Root.apply(var_mean(input, dim, unbiased, keepdim, correction=correction)[0])
 
 
 def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -150,12 +155,14 @@ def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def _arg(kernel: Any, x: Any, dim: int | None, keepdim: bool, name: str) -> Any:
-    if x.numel() == 0 and (dim is None or x.ndim == 0 or x.shape[normalized_dim(dim, x.ndim, name)] == 0):
+    if dim is not None:
+        dim = normalized_dim(dim, x.ndim, name)
+    if x.numel() == 0 and (dim is None or x.shape[dim] == 0):
         raise RangeError(f"{name}: a tensor of shape {tuple(x.shape)} has no entries to choose from")
     if x.ndim == 0 or dim is None:
         found = kernel(x.detach().reshape(-1)._array, 0, False)
         return Variable.wrap(found.reshape((1,) * x.ndim) if keepdim else found)
-    return Variable.wrap(kernel(x._array, normalized_dim(dim, x.ndim, name), keepdim))
+    return Variable.wrap(kernel(x._array, dim, keepdim))
 
 
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
@@ -175,12 +182,12 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     top = amax(input.detach(), axes, True) if axes and input.numel() else sum(input.detach(), axes, True)
     top = where(top.abs() == math.inf, 0.0, top)  # inf − inf would be NaN
     result = log(sum(exp(input - top), axes, True)) + top
-    return result if keepdim else result.reshape([n for i, n in enumerate(input.shape) if i not in axes])
+    return result if keepdim else own_result(result.reshape([n for i, n in enumerate(input.shape) if i not in axes]))
 
 
 def norm(input: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
     """p-norm over `dim`: (Σ|x|ᵖ)^{1/p}, or the largest |x| for p = inf. Its gradient at 0 is 0."""
-    input = floating(input)
+    check_float("norm", input)
     if p == math.inf:
         return amax(input.abs(), dim, keepdim)
     if p == 1:
@@ -188,6 +195,7 @@ def norm(input: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> An
     if not p > 0:
         raise ShapeError(f"norm: p is {p}; it must be positive")
     total = sum(input * input if p == 2 else input.abs() ** p, dim, keepdim)
-    zero = total == 0  # the root has no derivative there; 0, the middle of its subgradients, stands in
-    safe = where(zero, 1.0, total)
-    return where(zero, 0.0, sqrt(safe) if p == 2 else safe ** (1 / p))
+    if p == 2:
+        return Root.apply(total)
+    zero = total == 0  # as in Root
+    return where(zero, 0.0, where(zero, 1.0, total) ** (1 / p))

@@ -12,7 +12,7 @@ import numpy as np
 from ..autograd import Operation, Variable
 from ..errors import InputError, RangeError
 from ..kernels import K
-from ._common import FLOAT32, normalized_dim
+from ._common import FLOAT32, normalized_dim, own_result
 from .elementwise import maximum, minimum, mul, where
 from .functions import logaddexp
 from .reduce import amax, amin, argmax, argmin, sum
@@ -120,12 +120,12 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
     if x.shape[axis] == 0:
         shape = [1 if i == axis else n for i, n in enumerate(x.shape)]
         one = Variable.wrap(np.ones(shape, x.dtype)) + sum(x, axis, True)
-        return one if keepdim else one.squeeze(axis)
+        return one if keepdim else own_result(one.squeeze(axis))
     while x.shape[axis] > 1:
         half = x.shape[axis] // 2
         product = x.narrow(axis, 0, half) * x.narrow(axis, half, half)
         x = cat([product, x.narrow(axis, 2 * half, 1)], axis) if x.shape[axis] % 2 else product
-    return x.clone() if x is input else x if keepdim else x.squeeze(axis)
+    return x.clone() if x is input else x if keepdim else own_result(x.squeeze(axis))
 
 
 # -- extremes --------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
 
 def _chosen(x: Any, axis: int, indices: Any, keepdim: bool) -> Any:
     values = gather(x, axis, indices)
-    return values_and_indices(*[t if keepdim else t.squeeze(axis) for t in (values, indices)])
+    return values_and_indices(*[t if keepdim else own_result(t.squeeze(axis)) for t in (values, indices)])
 
 
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:

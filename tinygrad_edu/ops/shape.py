@@ -17,7 +17,7 @@ from ..autograd.engine import Arithmetic
 from ..autograd.inplace import check_change, is_recorded, record_change
 from ..errors import InputError, KindError, RangeError
 from ..kernels import K
-from ._common import Array, ShapeError, check_writeable, normalized_dim, result_type, unbroadcast
+from ._common import Array, ShapeError, check_writeable, normalized_dim, own_result, result_type, unbroadcast
 from .elementwise import cast
 
 
@@ -249,7 +249,7 @@ def setitem(input: Any, index: Any, value: Any, operation: str = "setitem") -> N
     recorded = is_recorded(input, (value,))
     if recorded:
         check_change(operation, input)
-    check_writeable(operation, array if arrays else part)
+    check_writeable(operation, array if arrays else part, one_value=operation == "fill_")
     part[arrays or ...] = value._array
     input._version.changes += 1
     if recorded:
@@ -281,7 +281,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     if index.ndim != input.ndim:
         raise ShapeError(f"gather: index has {index.ndim} dimensions, the tensor {input.ndim}: they must be equal")
     if input.ndim == 0:
-        return gather(reshape(input, 1), 0, reshape(index, 1)).reshape(())
+        return own_result(gather(reshape(input, 1), 0, reshape(index, 1)).reshape(()))
     grid: list[Any] = list(np.ogrid[tuple(slice(0, n) for n in index.shape)])
     grid[dim] = index._array
     return getitem(input, tuple(grid))

@@ -69,12 +69,23 @@ def elementwise(ufunc: Any) -> Callable[..., Array]:
 
 
 add, sub, mul, div = (elementwise(f) for f in (np.add, np.subtract, np.multiply, np.divide))
-pow, maximum, minimum = (elementwise(f) for f in (np.power, np.maximum, np.minimum))
+maximum, minimum = (elementwise(f) for f in (np.maximum, np.minimum))
 eq, ne, lt = (elementwise(f) for f in (np.equal, np.not_equal, np.less))
 le, gt, ge = (elementwise(f) for f in (np.less_equal, np.greater, np.greater_equal))
 neg, abs, sign = (elementwise(f) for f in (np.negative, np.absolute, np.sign))
 exp, log, log1p, sqrt, sin, cos = (elementwise(f) for f in (np.exp, np.log, np.log1p, np.sqrt, np.sin, np.cos))
 tanh = elementwise(np.tanh)
+
+
+_power = elementwise(np.power)
+
+
+def pow(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    if a.dtype.kind != "i" or not (b < 0).any():
+        return _power(a, b, out=out)
+    negative = b < 0  # the fraction 1/a⁻ᵇ, rounded to zero: 0, but for a = ±1
+    unit = np.where(np.equal(a, 1) | np.equal(a, -1), a, 0)
+    return _power(np.where(negative, unit, a), np.where(negative, b % 2 + 2 * (b % 2 == 0), b), out=out)
 
 
 def where(condition: Array, a: Array, b: Array, *, out: Array | None = None) -> Array:
