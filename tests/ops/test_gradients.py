@@ -157,7 +157,7 @@ def test_every_operation_has_a_record() -> None:
             operations.add(kind.__name__)
     # Cast is tested with promotion, Dropout with its statistics; some are met as second derivatives only;
     # the last four are base classes.
-    second = {"Scatter", "ConvolveWeight", "SpreadMeans", "SumRows"}
+    second = {"Kinked", "Scatter", "ConvolveWeight", "SpreadMeans", "SumRows"}
     assert operations - reached == {"Cast", "Dropout", *second, "Elementary", "Extreme", "Extremum", "Recurrent"}
 
 

@@ -19,7 +19,7 @@ from ._common import ShapeError, floating, normalized_dim, own_result
 from .arrangement import diag_embed, diagonal, movedim, tril
 from .elementwise import where
 from .linalg import matmul
-from .reduce import amax, amin, norm, sum
+from .reduce import amax, amin, check_float, norm, sum
 from .shape import reshape
 
 QR = namedtuple("QR", ["Q", "R"])
@@ -314,7 +314,7 @@ def matrix_rank(A: Any, *, rtol: float | None = None) -> Any:
 
 def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
     """(Σ|x|ᵒʳᵈ)^{1/ord} over `dim` or all; the largest |x| for inf, the smallest for −inf, the count for 0."""
-    x = floating(x)
+    check_float("norm", x)
     if ord == 0:
         return sum((x != 0).to(x.dtype), dim, keepdim)
     if ord == -math.inf:
@@ -326,7 +326,8 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False) 
 
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
     """Norm of matrices: "fro", "nuc" (sum of singular values), ±1 (columns), ±inf (rows), ±2 (singular values)."""
-    a = floating(A)
+    check_float("norm", A)
+    a = A
     rows, columns = (normalized_dim(d, a.ndim, "matrix_norm") for d in dim)
     if ord == "fro":
         return norm(a, 2, (rows, columns), keepdim)
@@ -348,7 +349,7 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
 
 def any_norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """`torch.norm`: "fro" and numbers are norms of vectors over `dim` or all entries, "nuc" is one of matrices."""
-    input = floating(input if dtype is None else input.to(dtype))
+    input = input if dtype is None else input.to(dtype)
     if p == "nuc":
         return matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim)
     return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim)
