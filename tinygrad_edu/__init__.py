@@ -90,7 +90,6 @@ from .ops import (
     erf,
     exp,
     flatten,
-    flip,
     gather,
     ge,
     gt,
@@ -109,11 +108,9 @@ from .ops import (
     ne,
     neg,
     norm,
-    permute,
     pow,
     promote_types,
     relu,
-    reshape,
     result_type,
     sigmoid,
     sign,
@@ -167,5 +164,6 @@ from .types import bool_ as bool
 __version__ = "0.1.0"
 divide, multiply, subtract, negative, absolute, clip = div, mul, sub, neg, abs, clamp
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
+flip, permute, reshape, t, tile = Tensor.flip, Tensor.permute, Tensor.reshape, Tensor.t, Tensor.tile
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 half, float, double, short, int, long = float16, float32, float64, int16, int32, int64  # PyTorch's other names

@@ -20,7 +20,7 @@ from .ops.decomposition import (
 )
 from .ops.decomposition import general_norm as norm
 from .ops.linalg import matmul
-from .ops.products import cross
+from .ops.products import linalg_cross as cross
 
 __all__ = [
     "cholesky",

@@ -27,11 +27,11 @@ def in_place(operation: Callable[..., Any], name: str) -> Any:
 def listed(operation: Callable[..., Any], name: str, keyword: str) -> Any:
     """The method of an operation on a tensor and a list of integers, which come one by one or as one sequence."""
 
-    def method(self: Any, *numbers: Any, **options: Any) -> Any:
+    def method(input: Any, *numbers: Any, **options: Any) -> Any:
         if keyword in options:
             numbers = (options.pop(keyword),)
         first = numbers[0] if len(numbers) == 1 else None
-        return operation(self, tuple(first) if isinstance(first, Sequence) else numbers, **options)
+        return operation(input, tuple(first) if isinstance(first, Sequence) else numbers, **options)
 
     method.__name__, method.__doc__ = name, operation.__doc__
     return method
@@ -199,6 +199,7 @@ class OperationMethods(Variable):
     bmm = ops.bmm
     mv = ops.mv
     dot = ops.dot
+    vdot = ops.vdot
     inner = ops.inner
     outer = ops.outer
     ger = ops.outer
@@ -224,7 +225,7 @@ class OperationMethods(Variable):
     ravel = ops.ravel
     unflatten = ops.unflatten
     transpose = ops.transpose
-    swapaxes = ops.transpose
+    swapaxes = ops.swapaxes
     swapdims = ops.transpose
     movedim = ops.movedim
     moveaxis = ops.movedim
@@ -237,6 +238,7 @@ class OperationMethods(Variable):
     tensor_split = ops.tensor_split
     unfold = ops.unfold
     expand_as = ops.expand_as
+    broadcast_to = ops.broadcast_to
     repeat_interleave = ops.repeat_interleave
     roll = ops.roll
     rot90 = ops.rot90
@@ -266,6 +268,7 @@ class OperationMethods(Variable):
     nonzero = ops.nonzero
     argwhere = ops.argwhere
     # -- lists of integers, which may also come one by one ----------------------------------------------------
+    reshape = listed(ops.reshape, "reshape", "shape")
     permute = listed(ops.permute, "permute", "dims")
     expand = listed(ops.expand, "expand", "size")
     repeat = listed(ops.repeat, "repeat", "repeats")
@@ -331,6 +334,7 @@ class OperationMethods(Variable):
     xlogy_ = in_place(ops.xlogy, "xlogy_")
     floor_ = in_place(ops.floor, "floor_")
     ceil_ = in_place(ops.ceil, "ceil_")
+    sgn_ = in_place(ops.sign, "sgn_")
     round_ = in_place(ops.round, "round_")
     trunc_ = in_place(ops.trunc, "trunc_")
     frac_ = in_place(ops.frac, "frac_")
@@ -368,6 +372,20 @@ class OperationMethods(Variable):
     index_put_ = in_place(ops.index_put, "index_put_")
     masked_fill_ = in_place(ops.masked_fill, "masked_fill_")
     masked_scatter_ = in_place(ops.masked_scatter, "masked_scatter_")
+    not_equal_ = in_place(ops.ne, "not_equal_")
+    less_ = in_place(ops.lt, "less_")
+    less_equal_ = in_place(ops.le, "less_equal_")
+    greater_ = in_place(ops.gt, "greater_")
+    greater_equal_ = in_place(ops.ge, "greater_equal_")
+    arctan2_ = in_place(ops.atan2, "arctan2_")
+    arcsin_ = in_place(ops.asin, "arcsin_")
+    arccos_ = in_place(ops.acos, "arccos_")
+    arctan_ = in_place(ops.atan, "arctan_")
+    arcsinh_ = in_place(ops.asinh, "arcsinh_")
+    arccosh_ = in_place(ops.acosh, "arccosh_")
+    arctanh_ = in_place(ops.atanh, "arctanh_")
+    fix_ = in_place(ops.trunc, "fix_")
+    addr_ = in_place(ops.addr, "addr_")
 
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
     __ifloordiv__, __imod__, __ipow__ = floor_divide_, remainder_, pow_

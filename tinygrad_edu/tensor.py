@@ -87,7 +87,11 @@ class Tensor(OperationMethods):
     def nelement(self) -> int: return int(self._array.size)
     def element_size(self) -> int: return int(self._array.itemsize)
     def size(self, dim: Any = None) -> Any: return Size(self.shape) if dim is None else self.shape[dim]
-    def stride(self) -> Any: return tuple([s // self._array.itemsize for s in self._array.strides])
+    def stride(self, dim: Any = None) -> Any:
+        """How many entries further in memory the next one along each dimension lies."""
+        steps = tuple([s // self._array.itemsize for s in self._array.strides])
+        return steps if dim is None else steps[dim]
+
     def is_contiguous(self) -> bool: return bool(self._array.flags.c_contiguous)
     def is_floating_point(self) -> bool: return self._array.dtype.kind == "f"
     def is_complex(self) -> bool: return False
@@ -396,7 +400,6 @@ class Tensor(OperationMethods):
         return result
 
     def view_as(self, other: Any) -> Any: return self.view(*other.shape)
-    def reshape(self, *shape: Any) -> Any: return ops.reshape(self, *shape)
     def reshape_as(self, other: Any) -> Any: return ops.reshape(self, other.shape)
     def split(self, split_size: Any, dim: Any = 0) -> Any: return ops.split(self, split_size, dim)
     def sum_to_size(self, *size: Any) -> Any: return ops.unbroadcast(self, shape_of(size))
@@ -419,6 +422,24 @@ class Tensor(OperationMethods):
         return self
 
     def zero_(self) -> Any: return self.fill_(0)
+    def squeeze_(self, dim: Any = None) -> Any: return self._become("squeeze_", ops.squeeze, dim)
+    def unsqueeze_(self, dim: Any) -> Any: return self._become("unsqueeze_", ops.unsqueeze, dim)
+    def transpose_(self, dim0: Any, dim1: Any) -> Any: return self._become("transpose_", ops.transpose, dim0, dim1)
+    swapaxes_ = swapdims_ = transpose_
+    def t_(self) -> Any: return self._become("t_", Tensor.t)
+
+    def _become(self, name: str, view: Any, *arguments: Any) -> Any:
+        """Look at the same memory through another shape, as `view` makes it."""
+        if self.requires_grad and self._node is None and is_grad_enabled():
+            raise StateError(f"{name}: a leaf that requires grad cannot be changed in place; compute a new tensor")
+        before = Tensor._wrap(self._array, self._version)
+        before._node, before._index, before._requires_grad = self._node, self._index, self._requires_grad
+        before._view = self._view
+        after = view(before, *arguments)
+        self._array, self._view = after._array, after._view
+        self._node, self._index, self._requires_grad = after._node, after._index, after._requires_grad
+        return self
+
     def detach_(self) -> Any: return _detached(self)
 
     def squeeze_(self, dim: Any = None) -> Any:

@@ -16,7 +16,12 @@ from .elementwise import where
 from .shape import cat, expand, flip, getitem, permute, reshape, several_views, split, stack, transpose, unsqueeze
 
 concat = concatenate = cat
-swapaxes = swapdims = transpose
+swapdims = transpose
+
+
+def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
+    """Two dimensions exchanged: `transpose` under NumPy's name."""
+    return transpose(input, axis0, axis1)
 
 
 def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:

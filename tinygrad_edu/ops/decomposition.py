@@ -238,9 +238,9 @@ def logdet(input: Any) -> Any:
     return where(sign < 0, math.nan, logabs)
 
 
-def cholesky(A: Any, *, upper: bool = False) -> Any:
+def cholesky(input: Any, *, upper: bool = False) -> Any:
     """The triangle L with A = L·Lᵀ of a symmetric positive-definite matrix (Lᵀ with `upper`)."""
-    found = Cholesky.apply(_matrix("cholesky", A))
+    found = Cholesky.apply(_matrix("cholesky", input))
     return found.mT if upper else found
 
 
@@ -261,19 +261,19 @@ def svdvals(A: Any) -> Any:
     return svd(A, False).S
 
 
-def eigh(A: Any, UPLO: str = "L") -> Any:
+def eigh(input: Any, UPLO: str = "L") -> Any:
     """(eigenvalues from small to large, eigenvectors as columns) of a symmetric matrix, of which one half is read."""
-    return Eigh(*SymmetricEigen.apply(_matrix("eigh", A), UPLO.upper() == "L"))
+    return Eigh(*SymmetricEigen.apply(_matrix("eigh", input), UPLO.upper() == "L"))
 
 
-def eigvalsh(A: Any, UPLO: str = "L") -> Any:
+def eigvalsh(input: Any, UPLO: str = "L") -> Any:
     """The eigenvalues of a symmetric matrix."""
-    return eigh(A, UPLO).eigenvalues
+    return eigh(input, UPLO).eigenvalues
 
 
-def pinv(A: Any, *, rtol: float | None = None) -> Any:
+def pinv(input: Any, *, rtol: float | None = None) -> Any:
     """The pseudo-inverse: singular values below rtol times the largest count as zero."""
-    a = _matrix("pinv", A, square=False)
+    a = _matrix("pinv", input, square=False)
     u, s, vh = svd(a, False)
     limit = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps) if rtol is None else rtol
     small = s <= limit * s.detach().amax(-1, keepdim=True)
@@ -281,9 +281,9 @@ def pinv(A: Any, *, rtol: float | None = None) -> Any:
     return matmul(vh.mT * inverse.unsqueeze(-2), u.mT)
 
 
-def matrix_power(A: Any, n: int) -> Any:
+def matrix_power(input: Any, n: int) -> Any:
     """A·A·… n times; the inverse for negative n."""
-    a = _matrix("matrix_power", A)
+    a = _matrix("matrix_power", input)
     if n < 0:
         return matrix_power(inv(a), -n)
     result = None
@@ -304,9 +304,9 @@ def multi_dot(tensors: Any) -> Any:
     return result
 
 
-def matrix_rank(A: Any, *, rtol: float | None = None) -> Any:
+def matrix_rank(input: Any, *, rtol: float | None = None) -> Any:
     """How many singular values are above rtol times the largest; int64."""
-    a = _matrix("matrix_rank", A, square=False)
+    a = _matrix("matrix_rank", input, square=False)
     s = svdvals(a.detach())
     limit = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps) if rtol is None else rtol
     return sum(s > limit * s.amax(-1, keepdim=True), -1)
@@ -324,10 +324,10 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False) 
     return norm(x, ord, dim, keepdim)
 
 
-def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
+def matrix_norm(input: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
     """Norm of matrices: "fro", "nuc" (sum of singular values), ±1 (columns), ±inf (rows), ±2 (singular values)."""
-    check_float("norm", A)
-    a = A
+    check_float("norm", input)
+    a = input
     rows, columns = (normalized_dim(d, a.ndim, "matrix_norm") for d in dim)
     if ord == "fro":
         return norm(a, 2, (rows, columns), keepdim)
@@ -355,17 +355,19 @@ def any_norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False,
     return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim)
 
 
-def general_norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Any:
+def general_norm(input: Any, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Any:
     """`linalg.norm`: of all entries, of vectors (one dim), or of matrices (two dims, or a word for `ord`)."""
     if ord is None:
-        return vector_norm(A, 2, dim, keepdim)
+        return vector_norm(input, 2, dim, keepdim)
     if isinstance(ord, str) or (dim is not None and not isinstance(dim, int) and len(dim) == 2):
-        return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim)
-    if dim is None and A.ndim == 2:
-        return matrix_norm(A, ord, keepdim=keepdim)
-    if dim is None and A.ndim > 2:
-        raise ShapeError(f"linalg.norm: ord={ord} of shape {tuple(A.shape)}; say with dim which dimensions are meant")
-    return vector_norm(A, ord, dim, keepdim)
+        return matrix_norm(input, ord, (-2, -1) if dim is None else dim, keepdim)
+    if dim is None and input.ndim == 2:
+        return matrix_norm(input, ord, keepdim=keepdim)
+    if dim is None and input.ndim > 2:
+        raise ShapeError(
+            f"linalg.norm: ord={ord} of shape {tuple(input.shape)}; say with dim which dimensions are meant"
+        )
+    return vector_norm(input, ord, dim, keepdim)
 
 
 __all__ = [

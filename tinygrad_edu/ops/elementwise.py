@@ -15,7 +15,7 @@ import numpy as np
 from ..autograd import Operation, Variable, is_grad_enabled
 from ..errors import InputError, KindError
 from ..kernels import K
-from ._common import as_tensor, broadcast_error, floating, promoted, result_type, unbroadcast
+from ._common import ShapeError, as_tensor, broadcast_error, floating, promoted, result_type, unbroadcast
 
 
 def _binary(operation: type[Operation], a: Any, b: Any, at_least: int = 0) -> Any:
@@ -425,7 +425,11 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     if not isinstance(condition, Variable) or condition._array.dtype.kind != "b":
         raise KindError("where: the condition must be a boolean tensor, such as x > 0")
     input, other = promoted(input, other)
-    return Where.apply(condition, input, other)
+    try:
+        return Where.apply(condition, input, other)
+    except ValueError:
+        shapes = ", ".join(str(tuple(x.shape)) for x in (condition, input, other))  # type: ignore[union-attr]
+        raise ShapeError(f"where: shapes {shapes} do not broadcast; each pair must be equal or contain a 1") from None
 
 
 def neg(input: Any) -> Any:
@@ -524,6 +528,8 @@ def logical(name: str, input: Any, other: Any) -> Any:
 def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """|a − b| ≤ atol + rtol·|b| elementwise."""
     input, other = promoted(input, other)
+    if input.dtype.kind == "b":
+        input, other = input.long(), other.long()
     close = sub(input.detach(), other.detach()).abs() <= other.detach().abs() * rtol + atol
     close = close & (other.detach().abs() < math.inf) if other.dtype.kind == "f" else close
     close = close | compare("eq", input, other)

@@ -17,7 +17,7 @@ import numpy as np
 from ..autograd import Operation, Variable
 from ..errors import InputError, KindError
 from ..kernels import K
-from ._common import floating, promoted, unbroadcast
+from ._common import broadcast_error, floating, promoted, unbroadcast
 from .elementwise import abs, clamp, compare, div, exp, log, mul, pow, sign, sqrt, where
 
 
@@ -167,6 +167,17 @@ def logit(input: Any, eps: float | None = None) -> Any:
 
 
 # -- two arguments ---------------------------------------------------------------------------------------------
+def _pair(name: str, a: Any, b: Any, at_least: int = 0) -> tuple[Any, Any]:
+    """Both as tensors of one dtype whose shapes broadcast; ShapeError with the operation's name if they do not."""
+    a, b = promoted(a, b, at_least)
+    if a.shape != b.shape:
+        try:
+            np.broadcast_shapes(a.shape, b.shape)
+        except ValueError:
+            raise broadcast_error(name, a, b) from None
+    return a, b
+
+
 class Atan2(Operation):
     """The angle of the point (x, y);  dy = g·x/(x² + y²), dx = −g·y/(x² + y²)."""
 
@@ -184,7 +195,7 @@ class Atan2(Operation):
 
 def atan2(input: Any, other: Any) -> Any:
     """The angle of the point (other, input), from −π to π."""
-    return Atan2.apply(*promoted(input, other, 2))
+    return Atan2.apply(*_pair("atan2", input, other, 2))
 
 
 arctan2 = atan2
@@ -192,7 +203,7 @@ arctan2 = atan2
 
 def hypot(input: Any, other: Any) -> Any:
     """√(a² + b²) without overflow on the way."""
-    a, b = promoted(input, other, 2)
+    a, b = _pair("hypot", input, other, 2)
     big = where(abs(a) > abs(b), abs(a), abs(b)).detach()
     safe = where((big == 0) | (big == math.inf), 1.0, big)
     return sqrt(square(a / safe) + square(b / safe)) * safe
@@ -200,7 +211,7 @@ def hypot(input: Any, other: Any) -> Any:
 
 def copysign(input: Any, other: Any) -> Any:
     """|a| with the sign of b (of its zero too)."""
-    a, b = promoted(input, other, 2)
+    a, b = _pair("copysign", input, other, 2)
     factor = Variable.wrap(np.where(np.signbit(b._array), -1, 1).astype(a._array.dtype))
     zero = a == 0
     made = where(zero, abs(a) * factor, a * sign(a).detach() * factor)
@@ -217,7 +228,7 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 
 def logaddexp(input: Any, other: Any) -> Any:
     """ln(eᵃ + eᵇ), shifted by the larger so that nothing overflows."""
-    a, b = promoted(input, other, 2)
+    a, b = _pair("logaddexp", input, other, 2)
     top, same = where(a > b, a, b).detach(), (a == b) & (a.abs() == math.inf)
     shift = where(top.abs() == math.inf, 0.0, top)
     return where(same, a, log(exp(a - shift) + exp(b - shift)) + shift)
@@ -225,20 +236,20 @@ def logaddexp(input: Any, other: Any) -> Any:
 
 def logaddexp2(input: Any, other: Any) -> Any:
     """log₂(2ᵃ + 2ᵇ)."""
-    a, b = promoted(input, other, 2)
+    a, b = _pair("logaddexp2", input, other, 2)
     return logaddexp(a * LN2, b * LN2) / LN2
 
 
 def xlogy(input: Any, other: Any) -> Any:
     """x·ln y, and 0 where x is 0 (if y is not NaN)."""
-    a, b = promoted(input, other, 2)
+    a, b = _pair("xlogy", input, other, 2)
     zero = (a == 0) & (b == b)
     return where(zero, a * 0.0, a * log(where(zero, b * 0.0 + 1.0, b)))
 
 
 def fmod(input: Any, other: Any) -> Any:
     """The remainder of a division towards zero: it has the sign of the dividend."""
-    a, b = promoted(input, other)
+    a, b = _pair("fmod", input, other)
     if a.dtype.kind != "f":
         _no_zero("fmod", b)
         return Variable.wrap(np.fmod(a._array, b._array))
@@ -247,7 +258,7 @@ def fmod(input: Any, other: Any) -> Any:
 
 def remainder(input: Any, other: Any) -> Any:
     """The remainder of a division downwards: it has the sign of the divisor, as Python's %."""
-    a, b = promoted(input, other)
+    a, b = _pair("remainder", input, other)
     if a.dtype.kind != "f":
         _no_zero("remainder", b)
         return Variable.wrap(np.remainder(a._array, b._array))
@@ -290,7 +301,7 @@ def divide(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
         return div(input, other)
     if rounding_mode not in ("trunc", "floor"):
         raise InputError(f'div: rounding_mode is {rounding_mode!r}; it can be None, "trunc" or "floor"')
-    a, b = promoted(input, other)
+    a, b = _pair("div", input, other)
     if a.dtype.kind == "f":
         if rounding_mode == "trunc":
             return trunc(a / b)
@@ -304,19 +315,20 @@ def divide(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 
 def fmax(input: Any, other: Any) -> Any:
     """The larger; where one is NaN, the other."""
-    a, b = promoted(input, other)
+    a, b = _pair("fmax", input, other)
     return where((a >= b) | (b != b), a, b)
 
 
 def fmin(input: Any, other: Any) -> Any:
     """The smaller; where one is NaN, the other."""
-    a, b = promoted(input, other)
+    a, b = _pair("fmin", input, other)
     return where((a <= b) | (b != b), a, b)
 
 
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     """input + value · tensor1 · tensor2."""
-    return input + mul(mul(tensor1, tensor2), value)
+    product = mul(tensor1, tensor2)
+    return input + (mul(product, value) if product.dtype.kind == "f" else product * int(value))
 
 
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
@@ -409,7 +421,7 @@ def logical_xor(input: Any, other: Any) -> Any:
 # -- bits ------------------------------------------------------------------------------------------------------
 def _bits(name: str, function: Any, shift: bool = False) -> Callable[[Any, Any], Any]:
     def operation(input: Any, other: Any) -> Any:
-        a, b = promoted(input, other)
+        a, b = _pair(name, input, other)
         if a.dtype.kind == "f" or (shift and a.dtype.kind == "b"):
             raise KindError(
                 f"{name}: {a.dtype} has no bits to combine; it takes integers{'' if shift else ' and booleans'}: "

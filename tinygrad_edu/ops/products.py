@@ -52,7 +52,11 @@ def outer(input: Any, vec2: Any) -> Any:
 
 
 ger = outer
-vdot = dot
+
+
+def vdot(input: Any, other: Any) -> Any:
+    """Σ aᵢ·bᵢ of two vectors: `dot`, since numbers are real here."""
+    return dot(input, other)
 
 
 def _sum_of(input: Any, product: Any, beta: float, alpha: float) -> Any:
@@ -79,7 +83,7 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: float = 1, alpha: float = 1)
 
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """beta · input + alpha · Σ over the batch of batch1·batch2."""
-    return _sum_of(input, sum(bmm(batch1, batch2), 0), beta, alpha)
+    return _sum_of(input, sum(bmm(batch1, batch2), 0, dtype=batch1.dtype), beta, alpha)
 
 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
@@ -148,6 +152,11 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
 
     a, b = ([narrow(t, axis, i, 1) for i in range(3)] for t in (input, other))
     return cat([a[i] * b[j] - a[j] * b[i] for i, j in ((1, 2), (2, 0), (0, 1))], axis)
+
+
+def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
+    """The vector at right angles to both, along `dim`, by default the last."""
+    return cross(input, other, dim)
 
 
 def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:

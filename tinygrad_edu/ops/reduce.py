@@ -72,7 +72,8 @@ def check_float(operation: str, x: Any) -> None:
 
 def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Sum over `dim` (one, several, or all). Integers and booleans are summed in int64."""
-    input = input if dtype is None else input.to(dtype)
+    if dtype is not None:  # an integer dtype is that of the result, whatever is summed in
+        return sum(input.to(dtype), dim, keepdim).to(dtype)
     return Sum.apply(input, normalized_dims(dim, input.ndim, "sum"), keepdim)
 
 
@@ -128,13 +129,15 @@ def std(
 
 
 def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Whether all entries (along `dim`) are true."""
-    return compare("eq", sum(compare("eq", input, 0), dim, keepdim), 0)
+    """Whether all entries (along `dim`) are true; uint8 gives uint8."""
+    found = compare("eq", sum(compare("eq", input, 0), dim, keepdim), 0)
+    return found.to(input.dtype) if input.dtype.kind == "u" else found
 
 
 def any(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Whether an entry (along `dim`) is true."""
-    return compare("gt", sum(compare("ne", input, 0), dim, keepdim), 0)
+    """Whether an entry (along `dim`) is true; uint8 gives uint8."""
+    found = compare("gt", sum(compare("ne", input, 0), dim, keepdim), 0)
+    return found.to(input.dtype) if input.dtype.kind == "u" else found
 
 
 def _extreme(operation: type[Operation], x: Any, dim: Any, keepdim: bool, name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation, Variable
-from ..errors import InputError, RangeError
+from ..errors import InputError, KindError, RangeError
 from ..kernels import K
 from ._common import FLOAT32, normalized_dim, own_result
 from .elementwise import maximum, minimum, mul, where
@@ -39,7 +39,7 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running sum along `dim`; integers and booleans in int64."""
     x = input if dtype is None else input.to(dtype)
     axis = normalized_dim(dim, x.ndim, "cumsum")
-    return CumSum.apply(x, axis) if x.ndim else x.clone()
+    return CumSum.apply(x, axis) if x.ndim else sum(x)
 
 
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
@@ -129,17 +129,17 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
 
 
 # -- extremes --------------------------------------------------------------------------------------------------
-def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The maximum of all entries; with `dim`, (values, indices) along it; with a tensor, the larger of both."""
-    if isinstance(dim, Variable):
-        return maximum(input, dim)
+    if other is not None or isinstance(dim, Variable):
+        return maximum(input, dim if other is None else other)
     return amax(input) if dim is None else _picked(input, dim, argmax, keepdim)
 
 
-def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The minimum of all entries; with `dim`, (values, indices) along it; with a tensor, the smaller of both."""
-    if isinstance(dim, Variable):
-        return minimum(input, dim)
+    if other is not None or isinstance(dim, Variable):
+        return minimum(input, dim if other is None else other)
     return amin(input) if dim is None else _picked(input, dim, argmin, keepdim)
 
 
@@ -263,7 +263,8 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise InputError(f"bincount: a 1-d tensor of non-negative integers is wanted, got {input.dtype} "
                          f"{tuple(input.shape)}")  # fmt: skip
     found = np.bincount(input._array, None if weights is None else weights._array, minlength)
-    return Variable.wrap(found.astype(np.int64) if weights is None else found)
+    dtype = np.int64 if weights is None else weights.dtype if weights.dtype == FLOAT32 else np.float64
+    return Variable.wrap(found.astype(dtype, copy=False))
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
@@ -296,11 +297,15 @@ def bucketize(input: Any, boundaries: Any, *, right: bool = False) -> Any:
 
 def nansum(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Sum in which NaN counts as 0."""
+    if input.dtype.kind != "f":
+        return sum(input, dim, keepdim)
     return sum(where(input != input, 0.0, input), dim, keepdim)
 
 
 def nanmean(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Mean of the entries that are not NaN."""
+    """Mean of the entries that are not NaN; floats only."""
+    if input.dtype.kind != "f":
+        raise KindError(f"nanmean: {input.dtype} has no fractions; convert first: x.float().nanmean()")
     there = (input == input).to(input.dtype)
     return nansum(input, dim, keepdim) / sum(there, dim, keepdim)
 

@@ -73,6 +73,8 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 
 
 def _added(x: Any, grid: tuple[Any, ...], src: Any) -> Any:
+    if x.dtype.kind == "b":
+        return _added(x.long(), grid, src.long()) != 0
     if not grid:
         return x + src.sum()
     return x + Scatter.apply(src, grid, tuple(x.shape))
@@ -87,6 +89,8 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise InputError(f"{name}: reduce is {reduce!r}; it can be sum, prod, mean, amax or amin")
     grid, src = _grid(name, input, dim, index), _source(name, input, index, src)
+    if input.dtype.kind == "b":
+        return scatter_reduce(input.long(), dim, index, src.long(), reduce, include_self=include_self) != 0
     if not grid:
         return scatter_reduce(reshape(input, (1,)), 0, reshape(index, -1), reshape(src, -1), reduce,
                               include_self=include_self).reshape(())  # fmt: skip
@@ -172,7 +176,9 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     """A copy with alpha · source added to the slices of `dim` at `index`, repeated ones in order."""
     where_to = _rows("index_add", input, dim, index)
     source = source if alpha == 1 else source * alpha
-    return input + Scatter.apply(source, where_to, tuple(input.shape))
+    if not input.ndim:
+        where_to, source = (), source.sum()
+    return _added(input, where_to, source)
 
 
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:

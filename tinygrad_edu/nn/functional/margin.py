@@ -131,7 +131,8 @@ def multilabel_margin_loss(input: Any, target: Any, size_average: bool | None = 
         raise RangeError(f"multilabel_margin_loss: classes must lie in [0, {classes - 1}]")
     marks = Tensor(listed)  # (…, C): which entries of `target` count
     is_target = ((target.unsqueeze(-1) == arange(classes)) & marks.unsqueeze(-1)).any(-2)
-    pairs = is_target.unsqueeze(-1) & is_target.logical_not().unsqueeze(-2)  # (…, t, c)
-    gaps = (1 - input.unsqueeze(-1) + input.unsqueeze(-2)).clamp(min=0)
+    pairs = marks.unsqueeze(-1) & is_target.logical_not().unsqueeze(-2)  # (…, t, c); a class listed twice counts twice
+    chosen = input.gather(-1, target.clamp(min=0))  # the score of each listed class
+    gaps = (1 - chosen.unsqueeze(-1) + input.unsqueeze(-2)).clamp(min=0)
     losses = ops.where(pairs, gaps, 0.0).sum((-2, -1)) / classes
     return reduced(losses, spoken(size_average, reduce, reduction), "multilabel_margin_loss")

@@ -33,13 +33,13 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None, max_norm:
     return ops.take(weight, input, -1 if padding_idx is None else padding_idx % rows)
 
 
-def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+def one_hot(input: Any, num_classes: int = -1) -> Any:
     """int64 rows with a single 1, at the position that the entry names."""
-    if tensor.dtype.kind not in "iu":
-        raise KindError(f"one_hot: class numbers are integers, got {tensor.dtype}")
-    if tensor.numel() and tensor.min().item() < 0:
-        raise InputError(f"one_hot: class numbers are not negative, got {tensor.min().item()}")
-    classes = int(tensor.max().item()) + 1 if num_classes == -1 else num_classes
-    if tensor.numel() and tensor.max().item() >= classes:
-        raise InputError(f"one_hot: class {tensor.max().item()} does not fit {classes} classes")
-    return (tensor.unsqueeze(-1) == arange(classes)).long()
+    if input.dtype.kind not in "iu":
+        raise KindError(f"one_hot: class numbers are integers, got {input.dtype}")
+    if input.numel() and input.min().item() < 0:
+        raise InputError(f"one_hot: class numbers are not negative, got {input.min().item()}")
+    classes = int(input.max().item()) + 1 if num_classes == -1 else num_classes
+    if input.numel() and input.max().item() >= classes:
+        raise InputError(f"one_hot: class {input.max().item()} does not fit {classes} classes")
+    return (input.unsqueeze(-1) == arange(classes)).long()
