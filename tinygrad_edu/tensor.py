@@ -422,24 +422,6 @@ class Tensor(OperationMethods):
         return self
 
     def zero_(self) -> Any: return self.fill_(0)
-    def squeeze_(self, dim: Any = None) -> Any: return self._become("squeeze_", ops.squeeze, dim)
-    def unsqueeze_(self, dim: Any) -> Any: return self._become("unsqueeze_", ops.unsqueeze, dim)
-    def transpose_(self, dim0: Any, dim1: Any) -> Any: return self._become("transpose_", ops.transpose, dim0, dim1)
-    swapaxes_ = swapdims_ = transpose_
-    def t_(self) -> Any: return self._become("t_", Tensor.t)
-
-    def _become(self, name: str, view: Any, *arguments: Any) -> Any:
-        """Look at the same memory through another shape, as `view` makes it."""
-        if self.requires_grad and self._node is None and is_grad_enabled():
-            raise StateError(f"{name}: a leaf that requires grad cannot be changed in place; compute a new tensor")
-        before = Tensor._wrap(self._array, self._version)
-        before._node, before._index, before._requires_grad = self._node, self._index, self._requires_grad
-        before._view = self._view
-        after = view(before, *arguments)
-        self._array, self._view = after._array, after._view
-        self._node, self._index, self._requires_grad = after._node, after._index, after._requires_grad
-        return self
-
     def detach_(self) -> Any: return _detached(self)
 
     def squeeze_(self, dim: Any = None) -> Any:
@@ -451,6 +433,8 @@ class Tensor(OperationMethods):
     def transpose_(self, dim0: Any, dim1: Any) -> Any:
         """`transpose` of self."""
         return self._turned("transpose_", lambda x: x.transpose(dim0, dim1))
+
+    swapaxes_ = swapdims_ = transpose_
 
     def _turned(self, operation: str, view: Any) -> Any:
         """In-place form of a view: self becomes the view of what it was; other views of that stay as they are."""
@@ -467,7 +451,6 @@ class Tensor(OperationMethods):
         if recorded or self._view is not None:
             self._view = after._view
         return self
-
 
     def uniform_(self, from_: Any = 0.0, to: Any = 1.0, *, generator: Generator | None = None) -> Any:
         """Overwrite every entry with a number uniform in [from, to)."""
