@@ -120,6 +120,7 @@ call("F.scaled_dot_product_attention", X((2, 3, 4)), X((2, 3, 4)), X((2, 3, 4)),
 call("F.scaled_dot_product_attention", X((2, 3, 4)), X((2, 5, 4)), X((2, 5, 4)), X((3, 5), "mask"), scale=0.3, **f)
 
 # random, or tested by what they do: tests/nn
-ELSEWHERE = {"F.dropout", "F.dropout1d", "F.dropout2d", "F.dropout3d", "F.alpha_dropout", "F.gumbel_softmax"}
+ELSEWHERE = {"F.dropout", "F.dropout1d", "F.dropout2d", "F.dropout3d", "F.alpha_dropout", "F.gumbel_softmax",
+             "F.multi_head_attention_forward"}  # fmt: skip
 CALLS: list[Call] = OPERATORS[START:]
 del OPERATORS[START:]
