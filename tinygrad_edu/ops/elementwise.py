@@ -522,7 +522,10 @@ def logical(name: str, input: Any, other: Any) -> Any:
     if input._array.dtype.kind == "f":
         raise KindError(f"{name}: floats have no bits to combine; compare first, as in (x > 0) & (y > 0)")
     operator = {"and": "__and__", "or": "__or__", "xor": "__xor__"}[name]
-    return Variable.wrap(np.asarray(getattr(input._array, operator)(other._array)))
+    try:
+        return Variable.wrap(np.asarray(getattr(input._array, operator)(other._array)))
+    except ValueError:
+        raise broadcast_error(name, input, other) from None
 
 
 def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
