@@ -192,3 +192,8 @@ def test_a_policy_gradient_raises_the_probability_of_what_paid() -> None:
             logits -= 0.1 * logits.grad
         logits.grad = None
     assert D.Categorical(logits=logits).probs[2].item() > 0.8
+
+
+def test_all_are_distributions() -> None:
+    for one in (tg.distributions.Normal(0.0, 1.0), tg.distributions.Categorical(probs=tg.ones(3))):
+        assert isinstance(one, tg.distributions.Distribution)

@@ -231,3 +231,10 @@ REFUSED: list[tuple[Any, Any, str]] = [
 def test_what_does_not_fit_is_refused(attempt: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         attempt()
+
+
+def test_an_inverted_permutation_undoes_it() -> None:
+    order = tg.randperm(9)
+    undone = nn.utils.rnn.invert_permutation(order)
+    assert order[undone].tolist() == list(range(9))
+    assert nn.utils.rnn.invert_permutation(None) is None

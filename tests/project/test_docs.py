@@ -78,3 +78,12 @@ def test_the_program_at_the_end_runs(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.write_text(program, encoding="utf-8")
     runpy.run_path(str(path))
     assert capsys.readouterr().out.startswith("<CrossEntropy>\n<Linear>\n<LinearActivation>\n")
+
+
+def test_the_table_of_names_is_that_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import coverage_table  # type: ignore[import-not-found]
+
+    text = coverage_table.PAGE.read_text(encoding="utf-8")
+    assert coverage_table.replaced(text, coverage_table.tables()) == text, "`make coverage` writes it again"

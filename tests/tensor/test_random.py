@@ -143,3 +143,13 @@ def test_half_precision_is_kept_and_promoted_as_in_pytorch() -> None:
         assert str(x.float().half().dtype).removeprefix("torch.") == "float16"
     with pytest.raises(TypeError, match="bfloat16 is not supported; use float32"):
         tg.ones(2).to(tg.bfloat16)
+
+
+def test_compile_gives_what_it_gets() -> None:
+    def double(x: Any) -> Any:
+        return x + x
+
+    assert tg.compile(double) is double
+    assert tg.compile(mode="default")(double) is double
+    like = tg.empty_like(tg.zeros(2, 3, dtype=tg.int64), dtype=tg.float64)
+    assert (like.shape, like.dtype) == ((2, 3), tg.float64)
