@@ -118,7 +118,7 @@ def cython_extensions() -> list[Extension]:
         modules,
         build_dir=str(BUILD / "cython"),
         quiet=True,
-        compiler_directives={"language_level": 3, "annotation_typing": False, "binding": True},
+        compiler_directives={"language_level": 3, "annotation_typing": False, "binding": True, "nonecheck": True},
     )
     return extensions
 

@@ -70,7 +70,7 @@ class _Level:
             if isinstance(origin, Node):
                 if origin not in seen:
                     seen.add(origin)
-                    stack += [edge for edge in origin.edges if edge is not None]
+                    stack += [edge for edge in origin._edges if edge is not None]
             elif id(origin) not in self.own:
                 return True
         return False

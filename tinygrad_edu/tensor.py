@@ -15,6 +15,7 @@ import numpy as np
 
 from . import ops
 from .autograd import Variable, backward, inplace, is_grad_enabled, refresh
+from .autograd.variable import set_tensor_class
 from .errors import InputError, KindError, StateError
 from .kernels import K
 from .methods import OperationMethods
@@ -172,9 +173,9 @@ class Tensor(OperationMethods):
         if self._node is None:
             self._hooks = {} if self._hooks is None else self._hooks
             return HookHandle(self._hooks, hook)
-        if self._node.hooks is None:
-            self._node.hooks = {}
-        return HookHandle(self._node.hooks.setdefault(self._index, {}), hook)
+        if self._node._hooks is None:
+            self._node._hooks = {}
+        return HookHandle(self._node._hooks.setdefault(self._index, {}), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> Any:
         """Call `hook(self)` after backward() has added to this leaf's `.grad`."""
@@ -190,8 +191,8 @@ class Tensor(OperationMethods):
         if not self.requires_grad:
             raise StateError("retain_grad: the tensor does not require grad")
         if self._node is not None:
-            self._node.retained = self._node.retained or {}
-            self._node.retained[self._index] = weakref.ref(self)
+            self._node._retained = self._node._retained or {}
+            self._node._retained[self._index] = weakref.ref(self)
 
     def _bump(self) -> None:
         """Count a change of the memory made outside the operations."""
@@ -279,7 +280,7 @@ class Tensor(OperationMethods):
         if self.dtype not in (float32, int64, bool_):
             text += f", dtype={self.dtype}"
         if self.grad_fn is not None:
-            return f"tensor({text}, grad_fn=<{self.grad_fn.name}>)"
+            return f"tensor({text}, grad_fn=<{self.grad_fn.name()}>)"
         return f"tensor({text}, requires_grad=True)" if self._requires_grad else f"tensor({text})"
 
     def __deepcopy__(self, memo: Any) -> Any:
@@ -595,4 +596,4 @@ def _has_arrays(data: Any) -> bool:
     )
 
 
-Variable.wrap = staticmethod(Tensor._wrap)  # type: ignore[method-assign]
+set_tensor_class(Tensor)

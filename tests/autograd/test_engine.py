@@ -355,7 +355,7 @@ def test_a_function_of_ones_own_has_pytorchs_contract() -> None:
     assert not signs.requires_grad
     y.sum().backward()
     assert x.grad.tolist() == [3.0, 3.0]
-    assert y.grad_fn.name == "Scale"
+    assert y.grad_fn.name() == "Scale"
     assert isinstance(y.grad_fn, Node)
 
 

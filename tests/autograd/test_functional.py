@@ -230,12 +230,96 @@ def test_hooks_after_accumulation() -> None:
         (x * 2).register_post_accumulate_grad_hook(print)
 
 
+class Logged(tg.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any, w: Any, log: Any, name: Any) -> Any:
+        ctx.save_for_backward(x, w)
+        ctx.log, ctx.name = log, name
+        return x * w
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        x, w = ctx.saved_tensors
+        ctx.log.append(f"backward of layer {ctx.name}")
+        return g * w, (g * x).sum(), None, None
+
+
+def three_layers(first_twice: bool) -> list[str]:
+    """What happens in a backward pass through three layers, each with a weight that is watched."""
+    log: list[str] = []
+    weights = [tg.tensor(2.0 + i, requires_grad=True) for i in range(3)]
+    for i, w in enumerate(weights):
+        w.register_post_accumulate_grad_hook(lambda p, i=i: log.append(f"gradient {i} = {p.grad.item():g}"))
+    x = tg.tensor([1.0, 1.0])
+    for i in (0, 1, 2, *([0] if first_twice else [])):
+        x = Logged.apply(x, weights[i], log, i)
+    x.sum().backward()
+    return log
+
+
+def test_a_gradient_is_announced_as_soon_as_it_is_complete() -> None:
+    assert three_layers(first_twice=False) == [
+        "backward of layer 2", "gradient 2 = 12",
+        "backward of layer 1", "gradient 1 = 16",
+        "backward of layer 0", "gradient 0 = 24",
+    ]  # fmt: skip
+
+
+def test_the_gradient_of_a_shared_weight_is_announced_once_after_its_last_part() -> None:
+    assert three_layers(first_twice=True) == [
+        "backward of layer 0",
+        "backward of layer 2", "gradient 2 = 24",
+        "backward of layer 1", "gradient 1 = 32",
+        "backward of layer 0", "gradient 0 = 96",
+    ]  # fmt: skip
+
+
+def test_a_gradient_without_a_hook_is_left_alone_by_a_backward_that_fails_later() -> None:
+    x, w = tg.tensor([1.0, 2.0], requires_grad=True), tg.tensor(3.0, requires_grad=True)
+    y = x.exp()
+    z = (y * w).sum()
+    with tg.no_grad():
+        y.zero_()  # Exp has saved it; the gradient of w is known by the time this is noticed
+    with pytest.raises(RuntimeError, match="changed in place"):
+        z.backward()
+    assert w.grad is None
+    assert x.grad is None
+
+
+def test_a_function_may_call_its_notes_as_it_likes() -> None:
+    class Noting(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            for note in (
+                "name",
+                "edges",
+                "outputs",
+                "saved",
+                "view",
+                "hooks",
+                "operation",
+                "sequence",
+                "dirty",
+                "trace",
+            ):
+                setattr(ctx, note, 3)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * 2 * (ctx.saved + ctx.view + ctx.name) / 9
+
+    x = tg.tensor(W, requires_grad=True)
+    Noting.apply(x).sum().backward()
+    assert x.grad.tolist() == [2.0] * len(W)
+
+
 def test_the_graph_can_be_walked() -> None:
     x = tg.tensor(W, requires_grad=True)
     node = (x.exp() * 2).grad_fn
-    assert node.name == "Mul"
+    assert node.name() == "Mul"
     (exp, number), (nothing, _) = node.next_functions
-    assert (exp.name, number, nothing) == ("Exp", 0, None)
+    assert (exp.name(), number, nothing) == ("Exp", 0, None)
     assert exp.next_functions[0][0].variable is x
 
 

@@ -146,9 +146,9 @@ def test_every_operation_has_a_record() -> None:
             stack = [record.function(*tensors(arrays(sample, "float64"))).grad_fn]
             while stack:
                 node = stack.pop()
-                if hasattr(node, "edges"):
-                    reached.add(node.name)
-                    stack += [edge[0] for edge in node.edges if edge is not None]
+                if hasattr(node, "_edges"):
+                    reached.add(node.name())
+                    stack += [edge[0] for edge in node._edges if edge is not None]
     operations, todo = set(), [Operation]
     while todo:
         kind = todo.pop()

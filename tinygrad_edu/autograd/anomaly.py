@@ -63,10 +63,10 @@ def check(node: Any, results: Any, has_nan: Any) -> None:
     if state.check_nan:
         for i, g in enumerate(results):
             if g is not None and has_nan(getattr(g, "_array", g)):
-                raise StateError(f"Function {node.name} returned NaN as the gradient of its input {i}")
+                raise StateError(f"Function {node._name} returned NaN as the gradient of its input {i}")
 
 
 def explain(node: Any, error: Exception) -> None:
     """Add to `error` where the forward pass made `node`."""
-    if node.trace:
-        error.add_note(f"{node.name} was called in the forward pass at:\n{node.trace}")
+    if node._trace:
+        error.add_note(f"{node._name} was called in the forward pass at:\n{node._trace}")

@@ -45,7 +45,7 @@ class Function(Operation):
                 results = cls.forward(*args)
                 cls.setup_context(node, args, results)
         values = results if isinstance(results, tuple) else (results,)
-        for x in node.dirty:
+        for x in node._dirty:
             _check_dirty(cls.__name__, x)
         tensors = tuple([_output(node, args, value) for value in values])
         if wanted is not None:
@@ -55,7 +55,7 @@ class Function(Operation):
 
 def _output(node: Node, args: tuple[Any, ...], value: Any) -> Any:
     """The tensor around one result of forward; what is no tensor is handed through."""
-    if not isinstance(value, Variable) or any(value is x for x in node.dirty):
+    if not isinstance(value, Variable) or any(value is x for x in node._dirty):
         return value
     if value._view is None and not any(a is value for a in args):
         return Variable.wrap(value._array[...])
@@ -98,7 +98,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
             return results
         several = results if isinstance(results, tuple) else (results,)
         depends = [*grads, *ctx.saved_tensors]
-        marked = tuple([None if r is None else _OnlyOnce.apply(ctx.name, r, *depends) for r in several])
+        marked = tuple([None if r is None else _OnlyOnce.apply(ctx._name, r, *depends) for r in several])
         return marked if isinstance(results, tuple) else marked[0]
 
     return wrapped

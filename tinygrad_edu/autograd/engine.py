@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import InputError, KindError, StateError
 from . import anomaly
 from .function import refresh
-from .grad_mode import set_grad_enabled
+from .grad_mode import switch_grad
 from .variable import Node, Variable
+
+_SEQUENCE = operator.attrgetter("_sequence")
 
 
 class Arithmetic:
@@ -40,12 +43,13 @@ def backward(
         if not wanted:
             raise StateError("backward: inputs is empty; leave it out to reach every leaf")
         targets = {_key(_wanting(x, "backward", i)): x for i, x in enumerate(wanted)}
-    retain = bool(create_graph if retain_graph is None else retain_graph)
-    found = _run(roots, _seeds(grad_tensors, len(roots)), retain, create_graph, targets)
-    for leaf, gradient, fresh in found.values():
+    work = _Pass(create_graph, targets, True)
+    work.run(roots, _seeds(grad_tensors, len(roots)), bool(create_graph if retain_graph is None else retain_graph))
+    found = list(work.found.values())
+    for leaf, gradient, fresh in found:
         _accumulate(leaf, gradient, fresh, create_graph)
-        for hook in list((leaf._post_hooks or {}).values()):
-            hook(leaf)
+    for leaf, _, _ in found:
+        _after_accumulation(leaf)
 
 
 def grad(
@@ -68,8 +72,9 @@ def grad(
     if not only_inputs:
         raise InputError("grad: only_inputs can only be true; use backward() for gradients of other leaves")
     targets = {_key(_wanting(x, "grad", i)): x for i, x in enumerate(wanted)}
-    retain = bool(create_graph if retain_graph is None else retain_graph)
-    found = _run(roots, _seeds(grad_outputs, len(roots)), retain, create_graph, targets)
+    work = _Pass(create_graph, targets, False)
+    work.run(roots, _seeds(grad_outputs, len(roots)), bool(create_graph if retain_graph is None else retain_graph))
+    found = work.found
     result = []
     for i, x in enumerate(wanted):
         if _key(x) in found:
@@ -101,10 +106,6 @@ def _seeds(grads: Variable | Sequence[Variable | None] | None, count: int) -> li
     if grads is None:
         return [None] * count
     return [grads] if isinstance(grads, Variable) else list(grads)
-
-
-def _origin(x: Variable) -> Any:
-    return x if x._node is None else x._node
 
 
 def _key(x: Variable) -> Any:
@@ -140,18 +141,19 @@ def _order(roots: list[Node]) -> list[Node]:
     """All nodes that the roots depend on, newest first: a topological order, since parents are made before children."""
     seen, stack = set(roots), list(roots)
     while stack:
-        for edge in stack.pop().edges:
+        node = stack.pop()
+        for edge in node._edges:
             if edge is not None and isinstance(edge[0], Node) and edge[0] not in seen:
                 seen.add(edge[0])
                 stack.append(edge[0])
-    return sorted(seen, key=lambda node: node.sequence, reverse=True)
+    return sorted(seen, key=_SEQUENCE, reverse=True)
 
 
 def _needed(order: list[Node], targets: dict[Any, Any]) -> set[Node]:
     """The nodes through which a target can be reached from above; all others would be wasted work."""
     needed: set[Node] = set()
     for node in reversed(order):  # parents first
-        for edge in node.edges:
+        for edge in node._edges:
             if edge is None:
                 continue
             if id(edge[0]) in targets or edge in targets or edge[0] in needed:
@@ -160,98 +162,165 @@ def _needed(order: list[Node], targets: dict[Any, Any]) -> set[Node]:
     return needed
 
 
-class _Buffers:
-    """Gradients on their way, summed where paths meet; in arrays, or in tensors when the pass itself is recorded."""
+class _Pass:
+    """One backward pass: the gradients on their way, summed where paths meet.
 
-    def __init__(self, as_tensors: bool) -> None:
-        self.as_tensors = as_tensors
-        self.nodes: dict[Node, list[Any]] = {}
+    They are arrays, or tensors when the pass itself is recorded (`create_graph`). With each goes whether its memory is
+    nobody else's: such an array is summed into, and becomes a leaf's gradient without a copy.
+    """
+
+    def __init__(self, create_graph: bool, targets: dict[Any, Any] | None, into_grad: bool) -> None:
+        self.create_graph = create_graph
+        self.targets = targets  # where the gradients are wanted; None for all leaves
+        self.into_grad = into_grad  # whether they will be added to `.grad`
+        self.nodes: dict[Node, list[Any]] = {}  # for each output of a node None or (gradient, fresh)
         self.leaves: dict[int, tuple[Any, Any, bool]] = {}
+        self.waiting: dict[int, int] = {}  # leaves with hooks that wait for this many more gradients
+        self.found: dict[Any, tuple[Any, Any, bool]] = {}  # what arrived where it was wanted
+
+    def run(self, roots: Sequence[Variable], seeds: Sequence[Variable | None], retain_graph: bool) -> None:
+        """Send gradients through the graph, from the roots to the leaves."""
+        if len(roots) != len(seeds):
+            raise InputError(f"backward: {len(roots)} tensors but {len(seeds)} gradients")
+        for root, seed in zip(roots, seeds, strict=True):
+            start = _seed(root, seed)
+            edge = (root, 0) if root._node is None else (root._node, root._index)
+            self.send(edge, start if self.create_graph else start._array, False)
+        order = _order(list(self.nodes))
+        needed = None if self.targets is None else _needed(order, self.targets)
+        if self.into_grad and self.targets is None:
+            self.count_hooked(order)
+        recording = switch_grad(self.create_graph)
+        try:
+            for node in order:
+                slots = self.nodes.pop(node, None)
+                if slots is not None:  # a gradient came this way
+                    self.visit(node, slots, needed is None or node in needed)
+                    if not retain_graph and node._saved:
+                        node._saved = None
+                if self.waiting:
+                    self.settle(node)
+            for key, (leaf, gradient, fresh) in self.leaves.items():
+                if (self.targets is None and leaf._requires_grad) or (self.targets is not None and key in self.targets):
+                    self.found[key] = (leaf, *_hooked(leaf._hooks, gradient, fresh, self.create_graph))
+        finally:
+            switch_grad(recording)
+
+    def visit(self, node: Node, slots: list[Any], needed: bool) -> None:
+        """One node: its hooks, the targets among its outputs, and its derivative."""
+        grads, fresh = self.arrived(node, slots)
+        if self.targets is not None:
+            for i in range(len(grads)):
+                if grads[i] is not None and (node, i) in self.targets:
+                    self.found[(node, i)] = (self.targets[(node, i)], grads[i], False)
+        if not needed:
+            return
+        try:
+            self.propagate(node, grads, fresh)
+        except Exception as error:
+            anomaly.explain(node, error)
+            raise
+
+    def arrived(self, node: Node, slots: list[Any]) -> tuple[list[Any], list[bool]]:
+        """The gradient of each output of `node`, after its hooks; zeros (or None) where none came."""
+        grads, fresh = [], []
+        for i in range(len(slots)):
+            slot = slots[i]
+            if slot is None:
+                slot = (None, False)
+                if node.materialize_grads and node._outputs[i][1] is not None:
+                    zeros = Arithmetic.zeros(*node._outputs[i])
+                    slot = (Variable.wrap(zeros) if self.create_graph else zeros, True)
+            elif node._hooks is not None or node._retained is not None:
+                slot = _hooked((node._hooks or {}).get(i), slot[0], slot[1], self.create_graph)
+                keeper = node._retained[i]() if node._retained is not None and i in node._retained else None
+                if keeper is not None:
+                    _accumulate(keeper, slot[0], False, self.create_graph)
+            grads.append(slot[0])
+            fresh.append(slot[1])
+        return grads, fresh
+
+    def propagate(self, node: Node, grads: list[Any], fresh: list[bool]) -> None:
+        """One step of the chain rule: the node's derivative, and its results sent along the edges."""
+        operation = node._operation
+        fused = None if self.create_graph else operation.fused_backward
+        if fused is not None:
+            results = fused(node, *grads)
+        elif self.create_graph:
+            results = operation.backward(node, *grads)
+        else:
+            results = operation.backward(node, *[None if g is None else Variable.wrap(g) for g in grads])
+        if not isinstance(results, tuple):
+            results = (results,)
+        if len(results) != len(node._edges):
+            raise StateError(
+                f"{node._name}.backward returned {len(results)} gradients for {len(node._edges)} arguments of forward; "
+                f"return one for each, None for constants"
+            )
+        if anomaly.state.enabled:
+            anomaly.check(node, results, Arithmetic.has_nan)
+        for i in range(len(results)):
+            edge, gradient = node._edges[i], results[i]
+            if edge is None or gradient is None:
+                continue
+            value = gradient._array if isinstance(gradient, Variable) else gradient
+            shape = edge[0]._outputs[edge[1]][0] if isinstance(edge[0], Node) else edge[0]._array.shape
+            if value.shape != shape:
+                raise StateError(
+                    f"{node._name}.backward: the gradient of argument {i} has shape {tuple(value.shape)}, "
+                    f"the argument {tuple(shape)}; sum over the axes that were broadcast"
+                )
+            if self.create_graph:
+                self.send(edge, gradient, False)
+            else:
+                self.send(edge, value, fused is not None and _is_fresh(value, i, results, grads, fresh))
 
     def send(self, edge: tuple[Any, int], gradient: Any, fresh: bool) -> None:
-        """Add `gradient` at the end of `edge`; `fresh` says that nobody else holds its memory."""
+        """Add `gradient` at the end of `edge`."""
         target, index = edge
         if isinstance(target, Node):
             slots = self.nodes.get(target)
             if slots is None:
-                slots = self.nodes[target] = [None] * len(target.outputs)
-            slots[index] = self._sum(slots[index], gradient, fresh)
+                slots = self.nodes[target] = [None] * len(target._outputs)
+            slots[index] = (gradient, fresh) if slots[index] is None else self.sum(slots[index], gradient)
         else:
             held = self.leaves.get(id(target))
-            total, fresh = self._sum(None if held is None else held[1:], gradient, fresh)
-            self.leaves[id(target)] = (target, total, fresh)
+            total = (gradient, fresh) if held is None else self.sum(held[1:], gradient)
+            self.leaves[id(target)] = (target, *total)
 
-    def _sum(self, held: Any, gradient: Any, fresh: bool) -> tuple[Any, bool]:
-        if held is None:
-            return gradient, fresh
-        if self.as_tensors:
+    def sum(self, held: tuple[Any, bool], gradient: Any) -> tuple[Any, bool]:
+        """What is held already and one more gradient."""
+        if self.create_graph:
             return held[0] + gradient, True
-        if held[1]:
+        if held[1] and Arithmetic.own(held[0]) is held[0]:
             Arithmetic.add_into(held[0], gradient)
             return held
         return Arithmetic.add(held[0], gradient), True
 
-
-def _run(
-    roots: Sequence[Variable],
-    seeds: Sequence[Variable | None],
-    retain_graph: bool,
-    create_graph: bool,
-    targets: dict[Any, Any] | None,
-) -> dict[Any, tuple[Any, Any, bool]]:
-    """Send gradients through the graph; return what arrived at the leaves (or at the targets): value, freshness."""
-    if len(roots) != len(seeds):
-        raise InputError(f"backward: {len(roots)} tensors but {len(seeds)} gradients")
-    buffers = _Buffers(create_graph)
-    captured: dict[Any, tuple[Any, Any, bool]] = {}
-    for root, seed in zip(roots, seeds, strict=True):
-        start = _seed(root, seed)
-        buffers.send((_origin(root), root._index), start if create_graph else start._array, False)
-
-    order = _order(list(buffers.nodes))
-    needed = None if targets is None else _needed(order, targets)
-    with set_grad_enabled(create_graph):
+    # -- leaves that somebody waits for ------------------------------------------------------------------------
+    def count_hooked(self, order: list[Node]) -> None:
+        """How many gradients will come to each leaf that has hooks to be called when it has got them all."""
         for node in order:
-            slots = buffers.nodes.pop(node, None)
-            if slots is None:
-                continue  # no gradient came this way
-            grads, fresh = _arrived(node, slots, create_graph)
-            if targets is not None:
-                for i in range(len(grads)):
-                    if (node, i) in targets and grads[i] is not None:
-                        captured[(node, i)] = (targets[(node, i)], grads[i], False)
-            if needed is None or node in needed:
-                try:
-                    _propagate(node, grads, fresh, buffers, create_graph)
-                except Exception as error:
-                    anomaly.explain(node, error)
-                    raise
-            if not retain_graph and node.saved:
-                node.saved = None
-        for key, (leaf, gradient, is_fresh) in buffers.leaves.items():
-            if (targets is None and leaf._requires_grad) or (targets is not None and key in targets):
-                captured[key] = (leaf, *_hooked(leaf._hooks, gradient, is_fresh, create_graph))
-    return captured
+            for edge in node._edges:
+                if edge is not None and not isinstance(edge[0], Node) and edge[0]._post_hooks:
+                    key = id(edge[0])
+                    self.waiting[key] = self.waiting.get(key, 0) + 1
 
-
-def _arrived(node: Node, slots: list[Any], create_graph: bool) -> tuple[list[Any], list[bool]]:
-    """The gradient of each output of `node`, after its hooks; zeros (or None) where none came."""
-    grads, fresh = [], []
-    for i, slot in enumerate(slots):
-        if slot is None:
-            if node.materialize_grads and node.outputs[i][1] is not None:
-                zeros = Arithmetic.zeros(*node.outputs[i])
-                slot = (Variable.wrap(zeros) if create_graph else zeros, True)
-            else:
-                slot = (None, False)
-        elif node.hooks is not None or node.retained is not None:
-            slot = _hooked((node.hooks or {}).get(i), slot[0], slot[1], create_graph)
-            keeper = node.retained[i]() if node.retained is not None and i in node.retained else None
-            if keeper is not None:
-                _accumulate(keeper, slot[0], False, create_graph)
-        grads.append(slot[0])
-        fresh.append(slot[1])
-    return grads, fresh
+    def settle(self, node: Node) -> None:
+        """`node` sends nothing more: finish the leaves for which it was the last, so that their hooks run now."""
+        for edge in node._edges:
+            if edge is None or id(edge[0]) not in self.waiting:
+                continue
+            key = id(edge[0])
+            self.waiting[key] -= 1
+            if self.waiting[key]:
+                continue
+            del self.waiting[key]
+            if key in self.leaves and edge[0]._requires_grad:
+                leaf, gradient, fresh = self.leaves.pop(key)
+                gradient, fresh = _hooked(leaf._hooks, gradient, fresh, self.create_graph)
+                _accumulate(leaf, gradient, fresh, self.create_graph)
+                _after_accumulation(leaf)
 
 
 def _hooked(hooks: Any, gradient: Any, fresh: bool, create_graph: bool) -> tuple[Any, bool]:
@@ -270,59 +339,33 @@ def _hooked(hooks: Any, gradient: Any, fresh: bool, create_graph: bool) -> tuple
     return gradient, fresh
 
 
-def _propagate(node: Node, grads: list[Any], fresh: list[bool], buffers: _Buffers, create_graph: bool) -> None:
-    """One step of the chain rule: the node's derivative, and its results sent along the edges."""
-    fused = node.operation.fused_backward
-    if create_graph:
-        results = node.operation.backward(node, *grads)
-    elif fused is not None:
-        results = fused(node, *grads)
-    else:
-        results = node.operation.backward(node, *[None if g is None else Variable.wrap(g) for g in grads])
-    if not isinstance(results, tuple):
-        results = (results,)
-    if len(results) != len(node.edges):
-        raise StateError(
-            f"{node.name}.backward returned {len(results)} gradients for {len(node.edges)} arguments of forward; "
-            f"return one for each, None for constants"
-        )
-    if anomaly.state.enabled:
-        anomaly.check(node, results, Arithmetic.has_nan)
-    for i, (edge, gradient) in enumerate(zip(node.edges, results)):  # noqa: B905 - checked above; the hot path
-        if edge is None or gradient is None:
-            continue
-        shape = edge[0].outputs[edge[1]][0] if isinstance(edge[0], Node) else edge[0]._array.shape
-        value = gradient._array if isinstance(gradient, Variable) else gradient
-        if value.shape != shape:
-            raise StateError(
-                f"{node.name}.backward: the gradient of argument {i} has shape {tuple(value.shape)}, "
-                f"the argument {tuple(shape)}; sum over the axes that were broadcast"
-            )
-        if create_graph:
-            buffers.send(edge, gradient, False)
-        else:
-            buffers.send(edge, value, fused is not None and _is_fresh(value, i, results, grads, fresh))
+def _is_fresh(value: Any, position: int, results: tuple[Any, ...], grads: list[Any], fresh: list[bool]) -> bool:
+    """A fused derivative's array is nobody else's, unless it is an incoming gradient or was returned twice.
 
-
-def _is_fresh(value: Any, position: int, results: Any, grads: list[Any], fresh: list[bool]) -> bool:
-    """A fused derivative's array is nobody else's unless it is an incoming gradient, or was returned twice."""
-    for i, other in enumerate(results):
-        if other is value and i != position:
+    Or a view of one: that is looked at (`Arithmetic.own`) where it matters.
+    """
+    for i in range(len(results)):
+        if results[i] is value and i != position:
             return False
-    for g, was_fresh in zip(grads, fresh):  # noqa: B905
-        if g is value:
-            return was_fresh
-    return Arithmetic.own(value) is value
+    for i in range(len(grads)):
+        if grads[i] is value:
+            return fresh[i]
+    return True
 
 
-def _accumulate(leaf: Any, gradient: Any, fresh: bool, create_graph: bool) -> None:
+def _accumulate(leaf: Variable, gradient: Any, fresh: bool, create_graph: bool) -> None:
     """leaf.grad += gradient."""
     if create_graph:
         leaf._grad = gradient if leaf._grad is None else leaf._grad + gradient
     elif leaf._grad is None:
-        leaf._grad = Variable.wrap(gradient if fresh else Arithmetic.copy(gradient))
+        leaf._grad = Variable.wrap(Arithmetic.own(gradient) if fresh else Arithmetic.copy(gradient))
     elif leaf._grad._requires_grad:
         leaf._grad = Variable.wrap(Arithmetic.add(leaf._grad._array, gradient))
     else:
         Arithmetic.add_into(leaf._grad._array, gradient)
         leaf._grad._version.changes += 1
+
+
+def _after_accumulation(leaf: Variable) -> None:
+    for hook in list((leaf._post_hooks or {}).values()):
+        hook(leaf)

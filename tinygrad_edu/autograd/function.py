@@ -15,9 +15,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import StateError
-from . import anomaly
+from .anomaly import stack
+from .anomaly import state as anomaly_state
 from .grad_mode import enable_grad, is_grad_enabled
-from .variable import Node, Saved, Variable, View
+from .variable import Node, Saved, Variable, View, wrapped
 
 NOT_RECORDED = "it was made under no_grad()"
 
@@ -40,84 +41,108 @@ class Operation:
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Compute, and record a node if a gradient may be asked for."""
-        needs = needed_gradients(args)
-        arrays = [a._array if isinstance(a, Variable) else a for a in args]
-        node = Node(cls, (False,) * len(args) if needs is None else needs)
-        results = cls.forward(node, *arrays)
-        if isinstance(results, tuple):
-            tensors = tuple([_output(cls, node, args, value) for value in results])
-            if needs is not None:
-                record(node, args, arrays, results, tensors)
-            return tensors
-        tensor = _output(cls, node, args, results)
-        if needs is not None:
-            record(node, args, arrays, (results,), (tensor,))
-        return tensor
+        return applied(cls, args)
+
+
+def applied(operation: Any, args: tuple[Any, ...]) -> Any:
+    """What `Operation.apply` does: unwrap the arguments, run forward, wrap and record the result."""
+    recording = is_grad_enabled()
+    wanted = False
+    arrays, needs = [], []
+    for a in args:
+        needed = False
+        if isinstance(a, Variable):
+            x = a
+            if recording:
+                if x._view is not None:
+                    refresh(x)
+                needed = x._requires_grad
+                wanted = wanted or needed
+            arrays.append(x._array)
+        else:
+            arrays.append(a)
+        needs.append(needed)
+    node = Node(operation, tuple(needs))
+    results = operation.forward(node, *arrays)
+    if isinstance(results, tuple):
+        tensors = tuple([_output(operation, node, args, value) for value in results])
+        if wanted:
+            record(node, args, arrays, results, tensors)
+        return tensors
+    tensor = _output(operation, node, args, results)
+    if wanted:
+        record(node, args, arrays, (results,), (tensor,))
+    return tensor
 
 
 def needed_gradients(args: tuple[Any, ...]) -> tuple[bool, ...] | None:
     """Which arguments want a gradient; None if no graph is to be made. Views get the history that they have by now."""
     if not is_grad_enabled():
         return None
-    needs, wanted = [], False
     for a in args:
         if isinstance(a, Variable):
-            if a._view is not None:
-                refresh(a)
-            needs.append(a._requires_grad)
-            wanted = wanted or a._requires_grad
-        else:
-            needs.append(False)
-    return tuple(needs) if wanted else None
+            refresh(a)
+    needs = tuple([isinstance(a, Variable) and a._requires_grad for a in args])
+    return needs if True in needs else None
 
 
-def _output(cls: Any, node: Node, args: tuple[Any, ...], value: Any) -> Any:
+def _output(operation: Any, node: Node, args: tuple[Any, ...], value: Any) -> Any:
     """The tensor around one result of forward; a view shares its input's version counter, and knows its base."""
-    if not node.view:
-        return Variable.wrap(value)
+    if not node._is_view:
+        return wrapped(value, None)
     whole = args[0]
-    tensor = Variable.wrap(value, whole._version)
+    tensor = wrapped(value, whole._version)
     refusal = "" if is_grad_enabled() else NOT_RECORDED
     if whole._view is None:
-        tensor._view = View(whole, (None, cls, args[1:]), refusal)
+        tensor._view = View(whole, (None, operation, args[1:]), refusal)
     else:
         before = whole._view
-        tensor._view = View(before.base, (before.steps, cls, args[1:]), before.refusal or refusal)
+        tensor._view = View(before.base, (before.steps, operation, args[1:]), before.refusal or refusal)
     return tensor
 
 
-def record(node: Node, args: tuple[Any, ...], inputs: Any, values: Any, tensors: tuple[Any, ...]) -> None:
+def record(node: Node, args: tuple[Any, ...], inputs: Any, values: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
     """Append `node` to the graph: its edges, its outputs, and its saved values with their versions."""
-    for a, needed in zip(args, node.needs_input_grad):  # noqa: B905 - equal by construction; this is the hot path
-        if not needed:
-            node.edges.append(None)
-        elif a._node is not None:
-            node.edges.append((a._node, a._index))
+    for i in range(len(args)):
+        if node.needs_input_grad[i]:
+            x = args[i]
+            node._edges.append((x, 0) if x._node is None else (x._node, x._index))
         else:
-            node.edges.append((a, 0))
-    for i, (value, tensor) in enumerate(zip(values, tensors)):  # noqa: B905
-        if not isinstance(tensor, Variable):
-            node.outputs.append(((), None))
+            node._edges.append(None)
+    for i in range(len(tensors)):
+        if not isinstance(tensors[i], Variable):
+            node._outputs.append(((), None))
             continue
-        node.outputs.append((tensor._array.shape, tensor._array.dtype))
-        if tensor._array.dtype.kind == "f" and not any(value is x for x in node.non_differentiable):
-            tensor._node, tensor._index, tensor._requires_grad = node, i, True
-    if node.saved:
-        node.saved = [_saved(value, node, args, inputs, values, tensors) for value in node.saved]
-    if anomaly.state.enabled:
-        node.trace = anomaly.stack()
+        y = tensors[i]
+        dtype = y._array.dtype
+        node._outputs.append((y._array.shape, dtype))
+        if dtype.kind == "f" and not (node.non_differentiable and _is_one_of(values[i], node.non_differentiable)):
+            y._node, y._index, y._requires_grad = node, i, True
+    if node._saved:
+        node._saved = [_saved(value, node, args, inputs, values, tensors) for value in node._saved]
+    if anomaly_state.enabled:
+        node._trace = stack()
+
+
+def _is_one_of(value: Any, several: tuple[Any, ...]) -> bool:
+    return any(value is x for x in several)
 
 
 def _saved(
-    value: Any, node: Node, args: tuple[Any, ...], inputs: Any, values: Any, tensors: tuple[Any, ...]
+    value: Any, node: Node, args: tuple[Any, ...], inputs: Any, values: tuple[Any, ...], tensors: tuple[Any, ...]
 ) -> Saved:  # fmt: skip
     """Recognise a saved value by identity, as an input or an output: it keeps its place in the graph."""
-    for x, a in zip(inputs, args):  # noqa: B905
-        if x is value and isinstance(a, Variable) and a._node is not node:
-            return Saved(a, a, -1)
-    for i, y in enumerate(values):
-        if y is value:
-            return Saved(tensors[i]._array, tensors[i], i)
+    if value is None:
+        return Saved(None, None, -1)
+    for i in range(len(args)):
+        if inputs[i] is value and isinstance(args[i], Variable):
+            owner = args[i]
+            if owner._node is not node:
+                return Saved(owner, owner, -1)
+    for i in range(len(values)):
+        if values[i] is value:
+            owner = tensors[i]
+            return Saved(owner._array, owner, i)
     return Saved(value, value if isinstance(value, Variable) else None, -1)
 
 
@@ -151,9 +176,9 @@ def follow(x: Any, steps: Any) -> Any:
 def set_history(x: Variable, result: Variable) -> None:
     """Let x come from where `result` comes from. Its gradient, if it is to be retained, is that of the new value."""
     node = x._node
-    if node is not None and node.retained is not None and result._node is not None:
-        keeper = node.retained.get(x._index)
+    if node is not None and node._retained is not None and result._node is not None:
+        keeper = node._retained.get(x._index)
         if keeper is not None and keeper() is x:
-            del node.retained[x._index]
-            result._node.retained = {**(result._node.retained or {}), result._index: keeper}
+            del node._retained[x._index]
+            result._node._retained = {**(result._node._retained or {}), result._index: keeper}
     x._node, x._index, x._requires_grad = result._node, result._index, result._requires_grad

@@ -21,6 +21,13 @@ def is_grad_enabled() -> bool:
     return _state.enabled
 
 
+def switch_grad(enabled: bool) -> bool:
+    """Record operations from now on, or do not; what it was before."""
+    before = _state.enabled
+    _state.enabled = enabled
+    return before
+
+
 class _Mode:
     """A context manager that is a decorator as well, with or without parentheses, of functions and generators."""
 

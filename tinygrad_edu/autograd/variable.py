@@ -87,8 +87,25 @@ class Variable:
 
     @staticmethod
     def wrap(array: Any, version: Version | None = None) -> Any:
-        """A new tensor around `array`; `tensor.py` puts its own constructor here."""
-        raise NotImplementedError("import tinygrad_edu before differentiating")
+        """A new tensor around `array` itself; with `version`, a view that shares this counter."""
+        return wrapped(array, version)
+
+
+_tensor_class: Any = Variable
+_new_tensor: Any = Variable.__new__
+
+
+def set_tensor_class(kind: type[Variable]) -> None:
+    """Say what `Variable.wrap` makes: `tensor.py`, of which this package knows nothing, puts Tensor here."""
+    global _tensor_class, _new_tensor
+    _tensor_class, _new_tensor = kind, kind.__new__
+
+
+def wrapped(array: Any, version: Version | None) -> Any:
+    """What `Variable.wrap` says."""
+    tensor: Variable = _new_tensor(_tensor_class)
+    tensor._adopt(array, version)
+    return tensor
 
 
 class Saved:
@@ -118,9 +135,9 @@ class Saved:
 
     def tensor(self, holder: Node) -> Any:
         """The value as a tensor that knows its place in the graph; `holder` is the node that it was saved for."""
-        if self.value is None or isinstance(self.value, Variable):
+        if self.value is None or isinstance(self.value, Variable | float | int):
             return self.value
-        tensor = Variable.wrap(self.value, self.version)
+        tensor = wrapped(self.value, self.version)
         if self.index >= 0:
             tensor._node, tensor._index, tensor._requires_grad = self.node or holder, self.index, True
         return tensor
@@ -134,38 +151,41 @@ class Node:
     """
 
     def __init__(self, operation: Any, needs_input_grad: tuple[bool, ...]) -> None:
-        self.operation = operation
+        self._operation = operation
         self.needs_input_grad = needs_input_grad
-        self.sequence = next(_sequence)  # parents always have smaller numbers: sorting by it is a topological order
-        self.edges: list[tuple[Any, int] | None] = []
-        self.outputs: list[tuple[tuple[int, ...], Any]] = []  # shape and dtype of each output
-        self.saved: list[Saved] | tuple[Any, ...] | None = ()
+        self._sequence = next(_sequence)  # parents always have smaller numbers: sorting by it is a topological order
+        self._edges: list[tuple[Any, int] | None] = []
+        self._outputs: list[tuple[tuple[int, ...], Any]] = []  # shape and dtype of each output
+        self._saved: list[Saved] | tuple[Any, ...] | None = ()
         self.non_differentiable: tuple[Any, ...] = ()
-        self.dirty: tuple[Any, ...] = ()
-        self.trace = ""  # where forward was called, in anomaly mode
-        self.view = False
+        self._dirty: tuple[Any, ...] = ()
+        self._trace = ""  # where forward was called, in anomaly mode
+        self._is_view = False
         self.materialize_grads = True
-        self.hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
-        self.retained: dict[int, weakref.ref[Variable]] | None = None
+        self._hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
+        self._retained: dict[int, weakref.ref[Variable]] | None = None
+
+    def name(self) -> str:
+        """The operation's name."""
+        return self._name
 
     @property
-    def name(self) -> str:
-        """The operation's name, as in error messages and `repr`."""
-        return str(self.operation.__name__)
+    def _name(self) -> str:
+        return str(self._operation.__name__)
 
     def __repr__(self) -> str:
-        return f"<{self.name}>"
+        return f"<{self._name}>"
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """Where the gradient of each input goes: (node, output), (`AccumulateGrad`, 0) at a leaf, or (None, 0)."""
-        edges = [(None, 0) if edge is None else edge for edge in self.edges]
+        edges = [(None, 0) if edge is None else edge for edge in self._edges]
         return tuple([(AccumulateGrad(to) if isinstance(to, Variable) else to, i) for to, i in edges])
 
     # -- what forward calls ----------------------------------------------------------------------------------
     def save_for_backward(self, *values: Any) -> None:
         """Keep inputs, outputs or intermediate values of forward for backward."""
-        self.saved = values
+        self._saved = values
 
     def mark_non_differentiable(self, *outputs: Any) -> None:
         """Declare outputs that have no gradient."""
@@ -173,7 +193,7 @@ class Node:
 
     def mark_dirty(self, *inputs: Any) -> None:
         """Declare inputs that forward has changed in place, and returns."""
-        self.dirty = inputs
+        self._dirty = inputs
 
     def set_materialize_grads(self, value: bool) -> None:
         """Whether the gradient of an output nobody used reaches backward as zeros (True) or as None."""
@@ -191,30 +211,34 @@ class Node:
         return tuple([saved.array() for saved in self._checked()])
 
     def _checked(self) -> list[Saved]:
-        if self.saved is None:
+        if self._saved is None:
             raise StateError(
-                f"{self.name}: the values saved for the backward pass were freed by an earlier backward(); "
+                f"{self._name}: the values saved for the backward pass were freed by an earlier backward(); "
                 f"call the first one with retain_graph=True, or run the forward pass again"
             )
-        for position, saved in enumerate(self.saved):
+        for position, saved in enumerate(self._saved):
             if saved.version is not None and saved.version.changes != saved.changes:
                 shape = tuple(saved.array().shape)
                 what = "its output" if saved.index >= 0 and saved.node is None else f"saved value {position}"
                 raise StateError(
-                    f"{self.name}: {what} of shape {shape} was changed in place after the forward pass "
+                    f"{self._name}: {what} of shape {shape} was changed in place after the forward pass "
                     f"(version {saved.version.changes}, expected {saved.changes}); "
                     f"change a copy instead: x = x.clone(), or y = x + … in place of x += …"
                 )
-        return self.saved  # type: ignore[return-value]
+        return self._saved  # type: ignore[return-value]
 
 
 class AccumulateGrad:
     """The end of an edge: the leaf `variable`, whose `.grad` gets what arrives."""
 
-    name, next_functions = "AccumulateGrad", ()
+    next_functions = ()
 
     def __init__(self, variable: Variable) -> None:
         self.variable = variable
+
+    def name(self) -> str:
+        """As of any node."""
+        return "AccumulateGrad"
 
     def __repr__(self) -> str:
         return "<AccumulateGrad>"

@@ -28,7 +28,7 @@ class Reshape(Operation):
     def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
         ctx.shape = x.shape
         y = x.reshape(shape)
-        ctx.view = y.size == 0 or np.may_share_memory(x, y)
+        ctx._is_view = y.size == 0 or np.may_share_memory(x, y)
         return y if y is not x else x[...]
 
     @staticmethod
@@ -43,7 +43,7 @@ class Permute(Operation):
 
     @staticmethod
     def forward(ctx: Any, x: Array, order: tuple[int, ...]) -> Array:
-        ctx.order, ctx.view = order, True
+        ctx.order, ctx._is_view = order, True
         return x.transpose(order)
 
     @staticmethod
@@ -59,7 +59,7 @@ class Expand(Operation):
 
     @staticmethod
     def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
-        ctx.shape, ctx.view = x.shape, True
+        ctx.shape, ctx._is_view = x.shape, True
         y = np.broadcast_to(x, shape)
         y.flags.writeable = x.flags.writeable  # `check_writeable` knows better than NumPy which can be written
         return y
@@ -76,7 +76,7 @@ class GetItem(Operation):
 
     @staticmethod
     def forward(ctx: Any, x: Array, index: Any) -> Array:
-        ctx.shape, ctx.index, ctx.view = x.shape, index, is_basic(index)
+        ctx.shape, ctx.index, ctx._is_view = x.shape, index, is_basic(index)
         return np.asarray(x[index])
 
     @staticmethod

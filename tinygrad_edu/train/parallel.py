@@ -246,9 +246,8 @@ class DataParallel:
             self._buckets.append(_Bucket(group))
         for bucket in self._buckets:
             for place, parameter in zip(bucket.places, bucket.parameters, strict=True):
-                register = getattr(parameter, "register_post_accumulate_grad_hook", None)
-                if register is not None:
-                    self._handles.append(register(self._arrival(bucket, place)))
+                hook = self._arrival(bucket, place)
+                self._handles.append(parameter.register_post_accumulate_grad_hook(hook))
         self._sent = 0
 
     def detach(self) -> None:

@@ -1,0 +1,38 @@
+# Types for the compiled form of engine.py; without a compiler nothing reads them.
+
+cimport cython
+
+from .variable cimport Node, Variable
+
+
+cdef class _Pass:
+    cdef public bint create_graph, into_grad
+    cdef public object targets
+    cdef public dict nodes, leaves, waiting, found
+
+    @cython.locals(node=Node, root=Variable, start=Variable)
+    cpdef run(self, object roots, object seeds, bint retain_graph)
+
+    cpdef visit(self, Node node, list slots, bint needed)
+
+    @cython.locals(i=Py_ssize_t, slot=tuple)
+    cpdef arrived(self, Node node, list slots)
+
+    @cython.locals(i=Py_ssize_t, edge=tuple)
+    cpdef propagate(self, Node node, list grads, list fresh)
+
+    @cython.locals(slots=list, held=tuple, index=Py_ssize_t)
+    cpdef send(self, tuple edge, object gradient, bint fresh)
+
+    cpdef sum(self, tuple held, object gradient)
+    cpdef count_hooked(self, list order)
+    cpdef settle(self, Node node)
+
+
+@cython.locals(node=Node, seen=set, stack=list, edge=tuple)
+cpdef _order(list roots)
+
+@cython.locals(i=Py_ssize_t)
+cpdef bint _is_fresh(object value, Py_ssize_t position, tuple results, list grads, list fresh)
+
+cpdef _accumulate(Variable leaf, object gradient, bint fresh, bint create_graph)

@@ -1,0 +1,49 @@
+# Types for the compiled form of variable.py; without a compiler nothing reads them.
+
+cimport cython
+
+cdef class Version:
+    cdef public Py_ssize_t changes
+
+
+cdef class View:
+    cdef public Variable base
+    cdef public object steps, refusal
+    cdef public Node node
+    cdef public bint required
+    cpdef bint stale(self)
+
+
+cdef class Variable:
+    cdef object __weakref__
+    cdef public object _array, _grad, _hooks, _post_hooks
+    cdef public Py_ssize_t _index
+    cdef public Node _node
+    cdef public bint _requires_grad
+    cdef public Version _version
+    cdef public View _view
+    cpdef _adopt(self, object array, Version version=*)
+
+
+cdef class Saved:
+    cdef public Node node
+    cdef public Py_ssize_t changes, index
+    cdef public object value
+    cdef public Version version
+    cpdef array(self)
+    cpdef tensor(self, Node holder)
+
+
+cdef class Node:
+    cdef dict __dict__
+    cdef object __weakref__
+    cdef public object _operation, _saved, _hooks, _retained, _trace
+    cdef public tuple needs_input_grad, non_differentiable, _dirty
+    cdef public list _edges, _outputs
+    cdef public Py_ssize_t _sequence
+    cdef public bint _is_view, materialize_grads
+    cpdef _checked(self)
+
+
+@cython.locals(tensor=Variable)
+cpdef wrapped(object array, Version version)
