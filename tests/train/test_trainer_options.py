@@ -450,6 +450,40 @@ def test_weights_by_name(tmp_path):
     assert T.fingerprint(target) == T.fingerprint(trainer.model)
 
 
+class Attack:
+    """What a hostile pickle holds: an instruction to run something."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return eval, (f"open({self.marker!r}, 'w')",)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_weights_of_pytorchs_files(tmp_path, legacy):
+    torch = pytest.importorskip("torch")
+    source = network(1)
+    state = {f"body.{n}": torch.tensor(v) for n, v in values(source).items()}
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
+    target = network(2)
+    assert T.load_weights(target, tmp_path / "w.pt", mapping=lambda n: n.removeprefix("body.")) == ([], [])
+    assert T.fingerprint(target) == T.fingerprint(source)
+    before = T.fingerprint(target)
+    hostile = {"state_dict": {**state, "x": Attack(tmp_path / "run")}}
+    torch.save(hostile, tmp_path / "h.pth", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(T.CheckpointError, match="no file of weights that can be read"):
+        T.load_weights(target, tmp_path / "h.pth")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:300])
+    with pytest.raises(T.CheckpointError, match="can be read"):
+        T.load_weights(target, tmp_path / "cut.pt")
+    assert T.fingerprint(target) == before
+    tg.save(source.state_dict(), tmp_path / "ours.tg")
+    T.load_weights(target, tmp_path / "ours.tg")
+    assert T.fingerprint(target) == T.fingerprint(source)
+
+
 # -- hyperparameters and held-out rows
 def test_hyperparameters_are_checked_and_frozen(tmp_path):
     import dataclasses

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,20 @@ STYLE: dict[Any, Any] = {
 TITLES = {"loss": "Loss", "accuracy": "Accuracy", "mae": "Mean absolute error (standardised)"}
 
 
+def in_our_style(draw: Callable[..., None]) -> Callable[..., None]:
+    """While `draw` draws, matplotlib has our settings; a program's own come back after it."""
+
+    @functools.wraps(draw)
+    def drawing(*args: Any, **options: Any) -> None:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            draw(*args, **options)
+
+    return drawing
+
+
+@in_our_style
 def curves(history: History, path: Path, name: str, floor: float = 0.0) -> None:
     """Each measure against the epoch, on train and dev; `floor` is the lowest loss there can be."""
     measures = [c for c in history.columns if c not in ("epoch", "lr") and not c.startswith("val_")]
@@ -54,6 +69,7 @@ def curves(history: History, path: Path, name: str, floor: float = 0.0) -> None:
     _save(figure, path)
 
 
+@in_our_style
 def weights(before: np.ndarray, after: np.ndarray, path: Path, columns: Sequence[str] | None) -> None:
     """The first layer before and after training: images for digits, bars or a map for named columns."""
     if columns is None:
@@ -123,11 +139,9 @@ def _maps(before: np.ndarray, after: np.ndarray, path: Path, columns: Sequence[s
 
 def _figure(width: float, height: float) -> Any:
     """A figure in our style; the Agg canvas needs no display, and leaves a user's pyplot alone."""
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams.update(STYLE)
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..errors import InputError
+from ..serialization import FileError, load
 from ..tensor import Tensor
 from .checkpoint import CheckpointError, load_checkpoint
 from .history import History
@@ -103,19 +104,27 @@ def _read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise
     except KeyError:
         raise CheckpointError(f"{path}: a checkpoint without a model") from None
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     try:
-        found: Any = {name: Tensor._wrap(array) for name, array in load_file(path).items()}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: no file of weights that can be read ({error})") from None
+        found: Any = load(path)  # ours, or PyTorch's; nothing in it is run
+    except FileError as error:
+        found = _safetensors(path, error)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
         raise CheckpointError(f"{path}: does not hold tensors by name")
     return dict(found)
+
+
+def _safetensors(path: str | os.PathLike[str], refusal: FileError) -> dict[str, Any]:
+    """Name → tensor of a safetensors file that others wrote; CheckpointError, with the refusal, if it is none."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return {name: Tensor._wrap(array) for name, array in load_file(path).items()}
+    except (SafetensorError, OSError):
+        raise CheckpointError(f"{path}: no file of weights that can be read ({refusal})") from None
 
 
 def fine_tune(
