@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
+import math as _math
 import os as _os
 
 if _os.environ.get("TGE_PURE", "") not in ("", "0"):
     from . import _pure as _pure  # before anything that Cython compiles is imported
 
 from . import (
+    amp,
     autograd,
+    backends,
     compat,
     cuda,
     data,
     distributions,
     func,
+    jit,
     kernels,
     linalg,
     nn,
@@ -26,7 +30,9 @@ from . import (
     train,
     utils,
 )
+from .amp import GradScaler, autocast
 from .autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .backends import accelerator, mps, xpu
 from .creation import (
     BoolTensor,
     ByteTensor,
@@ -143,6 +149,7 @@ from .ops.scan import *
 from .ops.scatter import *
 from .random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, set_rng_state
 from .serialization import load, save
+from .settings import *
 from .tensor import Tensor, is_floating_point, is_tensor, numel
 from .types import (
     Size,
@@ -162,6 +169,7 @@ from .types import (
 from .types import bool_ as bool
 
 __version__ = "0.1.0"
+inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 divide, multiply, subtract, negative, absolute, clip = div, mul, sub, neg, abs, clamp
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 flip, permute, reshape, t, tile = Tensor.flip, Tensor.permute, Tensor.reshape, Tensor.t, Tensor.tile

@@ -12,7 +12,19 @@ from .errors import InputError, KindError
 from .kernels import K
 from .random import Generator, default_generator
 from .tensor import Tensor, shape_of, to_array
-from .types import bool_, check_device, check_dtype, float32, float64, int8, int16, int32, int64, uint8
+from .types import (
+    bool_,
+    check_device,
+    check_dtype,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
 
 
 def _made(array: Any, requires_grad: bool = False, device: Any = None) -> Any:
@@ -79,9 +91,13 @@ ByteTensor = _typed(uint8)
 
 
 # -- filled ----------------------------------------------------------------------------------------------------
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor whose entries are whatever was in memory."""
-    return _made(K.empty(shape_of(size), check_dtype(dtype or float32)), requires_grad, device)
+    return _made(
+        K.empty(shape_of(sizes if size is None else (size,)), check_dtype(dtype or get_default_dtype())),
+        requires_grad,
+        device,
+    )
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -91,14 +107,26 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     return _made(K.full(shape_of((size,)), fill_value, wanted), requires_grad, device)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor of zeros."""
-    return full(shape_of(size), 0, dtype=dtype or float32, device=device, requires_grad=requires_grad)
+    return full(
+        shape_of(sizes if size is None else (size,)),
+        0,
+        dtype=dtype or get_default_dtype(),
+        device=device,
+        requires_grad=requires_grad,
+    )
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor of ones."""
-    return full(shape_of(size), 1, dtype=dtype or float32, device=device, requires_grad=requires_grad)
+    return full(
+        shape_of(sizes if size is None else (size,)),
+        1,
+        dtype=dtype or get_default_dtype(),
+        device=device,
+        requires_grad=requires_grad,
+    )
 
 
 def empty_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -125,7 +153,7 @@ def full_like(
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Ones on the diagonal, zeros elsewhere."""
-    return _made(np.eye(n, m, dtype=check_dtype(dtype or float32)), requires_grad, device)
+    return _made(np.eye(n, m, dtype=check_dtype(dtype or get_default_dtype())), requires_grad, device)
 
 
 # -- in sequence -----------------------------------------------------------------------------------------------
@@ -146,14 +174,16 @@ def arange(
         raise InputError(f"arange: from {numbers[0]} one does not come to {numbers[1]} in steps of {numbers[2]}")
     whole = all(isinstance(n, int | np.integer) for n in numbers)
     made = np.arange(*numbers, dtype=None if whole else np.float64)
-    return _made(made.astype(check_dtype(dtype or (int64 if whole else float32)), copy=False), requires_grad, device)
+    return _made(
+        made.astype(check_dtype(dtype or (int64 if whole else get_default_dtype())), copy=False), requires_grad, device
+    )
 
 
 def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Any:
     """`steps` numbers at equal distances from start to end, both included."""
-    return _made(np.linspace(start, end, steps, dtype=check_dtype(dtype or float32)), requires_grad, device)
+    return _made(np.linspace(start, end, steps, dtype=check_dtype(dtype or get_default_dtype())), requires_grad, device)
 
 
 def logspace(
@@ -161,26 +191,44 @@ def logspace(
     requires_grad: bool = False,
 ) -> Any:  # fmt: skip
     """`steps` powers of `base`, their exponents at equal distances from start to end."""
-    made = np.logspace(start, end, steps, base=base, dtype=check_dtype(dtype or float32))
+    made = np.logspace(start, end, steps, base=base, dtype=check_dtype(dtype or get_default_dtype()))
     return _made(made, requires_grad, device)
 
 
 # -- random ----------------------------------------------------------------------------------------------------
 def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Any:
     """Uniform in [0, 1)."""
     source = generator or default_generator
-    made = source.uniform(shape_of(size), 0.0, 1.0, check_dtype(dtype or float32))
+    made = source.uniform(
+        shape_of(sizes if size is None else (size,)), 0.0, 1.0, check_dtype(dtype or get_default_dtype())
+    )
     return _made(made, requires_grad, device)
 
 
 def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Any:
     """Normal with mean 0 and standard deviation 1."""
     source = generator or default_generator
-    return _made(source.normal(shape_of(size), 0.0, 1.0, check_dtype(dtype or float32)), requires_grad, device)
+    return _made(
+        source.normal(
+            shape_of(sizes if size is None else (size,)), 0.0, 1.0, check_dtype(dtype or get_default_dtype())
+        ),
+        requires_grad,
+        device,
+    )
 
 
 def rand_like(input: Any, *, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from . import amp as amp
 from .errors import StateError
 from .random import manual_seed as _manual_seed
 
@@ -19,6 +22,33 @@ def device_count() -> int:
 def current_device() -> int:
     """The number of the GPU in use; an error, since there is none."""
     raise StateError('cuda: no GPU is available to this version; use device="cpu"')
+
+
+def set_device(device: Any) -> None:
+    """Choose a GPU; an error, since there is none."""
+    current_device()
+
+
+def get_device_name(device: Any = None) -> str:
+    """What a GPU is called; an error, since there is none."""
+    raise StateError('cuda: no GPU is available to this version; use device="cpu"')
+
+
+def is_bf16_supported() -> bool:
+    """Whether there is a GPU that computes in bfloat16."""
+    return False
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Bytes of a GPU's memory in use."""
+    return 0
+
+
+max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Forget the largest amount of memory in use."""
 
 
 def manual_seed_all(seed: int) -> None:

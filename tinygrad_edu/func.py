@@ -179,3 +179,41 @@ def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any
 def compile(model: Any = None, **options: Any) -> Any:
     """`model` itself, as a function or decorator: every operation runs at once here, there is nothing to compile."""
     return model if model is not None else lambda function: function
+
+
+def functional_call(
+    module: Any, parameter_and_buffer_dicts: Any, args: Any = None, kwargs: dict[str, Any] | None = None, *,
+    tie_weights: bool = True, strict: bool = False,
+) -> Any:  # fmt: skip
+    """`module(*args, **kwargs)` with these tensors in the places of its parameters and buffers of those names.
+
+    Gradients flow to the tensors given. `tie_weights`: a tensor given for one name of a shared parameter stands for
+    all. `strict`: all names must be given.
+    """
+    dicts = parameter_and_buffer_dicts
+    given = dict(dicts) if hasattr(dicts, "items") else {k: v for d in dicts for k, v in d.items()}
+    places = {
+        (f"{path}." if path else "") + name: (home, name)
+        for path, owner in module.named_modules(remove_duplicate=False)
+        for home in (owner._parameters, owner._buffers)
+        for name in home
+    }
+    unknown, missing = [n for n in given if n not in places], [n for n in places if n not in given]
+    if unknown or (strict and missing):
+        raise StateError(
+            f"functional_call: unexpected names {unknown}" + (f", missing names {missing}" if strict else "")
+        )
+    if tie_weights:
+        shared = {id(places[n][0][places[n][1]]): value for n, value in given.items()}
+        own = {n: shared.get(id(home[name])) for n, (home, name) in places.items() if home[name] is not None}
+        given = {**{n: value for n, value in own.items() if value is not None}, **given}
+    before = [(home, name, home[name]) for home, name in (places[n] for n in given)]
+    try:
+        for n, value in given.items():
+            home, name = places[n]
+            home[name] = value
+        args = () if args is None else args if isinstance(args, tuple) else (args,)
+        return module(*args, **(kwargs or {}))
+    finally:
+        for home, name, value in before:
+            home[name] = value

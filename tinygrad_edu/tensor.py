@@ -29,6 +29,7 @@ from .types import (
     float16,
     float32,
     float64,
+    get_default_dtype,
     int8,
     int16,
     int32,
@@ -39,19 +40,27 @@ from .types import (
 LEGACY = {"float16": "Half", "float32": "Float", "float64": "Double", "int8": "Char", "int16": "Short", "int32": "Int",
           "int64": "Long", "uint8": "Byte", "bool": "Bool"}  # fmt: skip
 
+#: How tensors are printed; `set_printoptions` changes it.
+PRINTING: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 75, "sci_mode": None}
+
 
 class Tensor(OperationMethods):
     """An n-dimensional array that can remember how it was computed.
 
     `Tensor(data, dtype=None, device=None, requires_grad=False)` copies `data`: nested lists, numbers, an array or a
     tensor. Python floats become float32 and integers int64; arrays keep their dtype. The device is the CPU.
+    `Tensor(2, 3)`, whole numbers alone, is PyTorch's old form of `empty(2, 3)`.
     """
 
     __slots__ = ()
 
-    def __init__(self, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> None:
+    def __init__(self, *data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> None:
+        if all(type(n) is int for n in data) and dtype is None:
+            self._adopt(K.empty(data or (0,), get_default_dtype()))
+            return
+        given, dtype, device, requires_grad = [*data, *[dtype, device, requires_grad][len(data) - 1 :]]
         check_device(device)
-        self._adopt(to_array(data, dtype))
+        self._adopt(to_array(given, dtype))
         if requires_grad:
             self.requires_grad_()
 
@@ -274,7 +283,11 @@ class Tensor(OperationMethods):
         return format(self.item(), spec) if spec and self._array.size == 1 else repr(self)
 
     def __repr__(self) -> str:
-        text = np.array2string(self._array, separator=", ", precision=4, prefix="tensor(", threshold=1000)
+        options: dict[str, Any] = {**PRINTING, "suppress_small": PRINTING["sci_mode"] is False}
+        if options.pop("sci_mode") and self.dtype.kind == "f":
+            options["formatter"] = {"float_kind": lambda x: f"{x:.{PRINTING['precision']}e}"}
+        options["max_line_width"] = options.pop("linewidth")
+        text = np.array2string(self._array, separator=", ", prefix="tensor(", **options)
         if self._array.size == 0:
             text = f"[], size={self.shape}"
         if self.dtype not in (float32, int64, bool_):
@@ -580,7 +593,7 @@ def to_array(data: Any, dtype: Any = None) -> Any:
     if array.dtype.kind not in "biuf":
         raise KindError(f"tensor: cannot make numbers of {type(data).__name__} ({array.dtype})")
     if wanted is None and array.dtype.kind == "f":
-        wanted = float32 if not _has_arrays(data) else array.dtype
+        wanted = get_default_dtype() if not _has_arrays(data) else array.dtype
     return array.astype(wanted or array.dtype)
 
 

@@ -15,6 +15,21 @@ uint8, bool_ = np.dtype(np.uint8), np.dtype(np.bool_)
 SUPPORTED = (float32, float64, float16, int8, int16, int32, int64, uint8, bool_)
 finfo, iinfo = np.finfo, np.iinfo
 
+_default = [float32]  # the dtype of Python's floats, and of what is made without one
+
+
+def get_default_dtype() -> Any:
+    """The dtype of tensors made from Python's floats, or from sizes alone: float32, unless it has been set."""
+    return _default[0]
+
+
+def set_default_dtype(d: Any) -> None:
+    """Let float tensors that are made without a dtype have this one."""
+    found = check_dtype(d)
+    if found.kind != "f":
+        raise KindError(f"set_default_dtype: only floating-point types are supported as the default type, got {found}")
+    _default[0] = found
+
 
 class _Unsupported:
     """The name of a dtype that PyTorch has and this library has not; using it is an error that says so."""
@@ -80,7 +95,7 @@ def check_device(device: Any) -> None:
 def check_dtype(dtype: Any) -> Any:
     """`dtype` (a NumPy dtype, a name, or float, int, bool) as a supported NumPy dtype."""
     if dtype is float:
-        return float32
+        return _default[0]
     if isinstance(dtype, _Unsupported):
         raise KindError(f"dtype {dtype} is not supported; use {dtype.instead}")
     try:

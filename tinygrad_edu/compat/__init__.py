@@ -19,6 +19,7 @@ from typing import Any
 import tinygrad_edu
 
 from ..errors import StateError
+from ..nn.modules import THEMES
 
 # torch's module → ours, as a dotted name below the package.
 MODULES = {
@@ -27,7 +28,9 @@ MODULES = {
     "torch.nn.functional": "nn.functional",
     "torch.nn.init": "nn.init",
     "torch.nn.parameter": "nn.parameter",
-    "torch.nn.modules": "nn",
+    "torch.nn.modules": "nn.modules",
+    **{f"torch.nn.modules.{theme}": "nn.modules" for theme in THEMES},
+    "torch.nn.parallel": "nn",
     "torch.nn.utils": "nn.utils",
     "torch.nn.utils.rnn": "nn.utils.rnn",
     "torch.optim": "optim",
@@ -35,11 +38,26 @@ MODULES = {
     "torch.optim.optimizer": "optim.optimizer",
     "torch.utils": "utils",
     "torch.utils.data": "utils.data",
+    **{f"torch.utils.data.{theme}": "utils.data" for theme in ("dataloader", "dataset", "distributed", "sampler")},
+    "torch.utils.checkpoint": "utils.checkpoint",
     "torch.distributions": "distributions",
+    **{
+        f"torch.distributions.{theme}": "distributions"
+        for theme in ("bernoulli", "categorical", "kl", "normal", "uniform")
+    },
     "torch.autograd": "autograd",
+    "torch.autograd.function": "autograd",
+    "torch.autograd.variable": "autograd",
     "torch.autograd.functional": "autograd.functional",
     "torch.func": "func",
     "torch.linalg": "linalg",
+    "torch.amp": "amp",
+    "torch.backends": "backends",
+    "torch.backends.cudnn": "backends.cudnn",
+    "torch.cuda": "cuda",
+    "torch.cuda.amp": "amp",
+    "torch.jit": "jit",
+    "torch.random": "random",
 }
 
 

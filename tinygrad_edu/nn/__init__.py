@@ -1,6 +1,6 @@
 """Modules, layers, losses, initialisation. Read `module` first, then `layers`."""
 
-from . import functional, init, utils
+from . import functional, init, modules, utils
 from .activation import (
     CELU,
     ELU,
@@ -268,5 +268,6 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "modules",
     "utils",
 ]

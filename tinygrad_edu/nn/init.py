@@ -156,3 +156,6 @@ def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Generato
     for column in range(columns):
         values[source.permutation(rows, "init")[: math.ceil(sparsity * rows)], column] = 0
     return _fill(tensor, values)
+
+
+_calculate_fan_in_and_fan_out = fans  # the name by which PyTorch programs reach it

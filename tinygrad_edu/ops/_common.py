@@ -11,6 +11,7 @@ from ..autograd import Variable
 from ..autograd.engine import Arithmetic
 from ..errors import KindError, RangeError, ShapeError, StateError
 from ..kernels import K
+from ..types import get_default_dtype
 
 Array = np.ndarray[Any, Any]
 BOOL, INT64, FLOAT32 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float32)
@@ -89,7 +90,7 @@ def _python_dtype(value: Any) -> np.dtype[Any]:
     if isinstance(value, int):
         return INT64
     if isinstance(value, float):
-        return FLOAT32
+        return get_default_dtype()
     raise KindError(f"expected a tensor or a number, got {type(value).__name__}; make it a tensor with tg.tensor(…)")
 
 
@@ -121,15 +122,15 @@ def promoted(a: Any, b: Any, at_least: int = 0) -> tuple[Any, Any]:
     else:
         dtype = result_type(a, b)
     if category(dtype) < at_least:
-        dtype = FLOAT32
+        dtype = get_default_dtype()
     return as_tensor(a, dtype), as_tensor(b, dtype)
 
 
 def floating(x: Any) -> Any:
-    """x, or float32 of it if it holds integers or booleans."""
+    """x, or float32 (the default dtype) of it if it holds integers or booleans."""
     if not isinstance(x, Variable):
         raise KindError(f"expected a tensor, got {type(x).__name__}; make it one with tg.tensor(…)")
-    return x if x._array.dtype.kind == "f" else as_tensor(x, FLOAT32)
+    return x if x._array.dtype.kind == "f" else as_tensor(x, get_default_dtype())
 
 
 def broadcast_error(operation: str, a: Any, b: Any) -> ValueError:

@@ -1,5 +1,5 @@
-"""PyTorch's names for what lies elsewhere here: `utils.data` is `tinygrad_edu.data`."""
+"""PyTorch's names for what lies elsewhere here (`utils.data` is `tinygrad_edu.data`), and checkpointing."""
 
-from . import data
+from . import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]
