@@ -1,4 +1,4 @@
-"""`Embedding`: a learned vector for each of a number of things."""
+"""`Embedding`: a learned vector for each of a number of things; `EmbeddingBag`: one for each bag of them."""
 
 from __future__ import annotations
 
@@ -70,3 +70,42 @@ class Embedding(Module):
         text += f", padding_idx={self.padding_idx}" if self.padding_idx is not None else ""
         text += f", max_norm={self.max_norm}" if self.max_norm is not None else ""
         return text + (f", norm_type={self.norm_type}" if self.norm_type != 2 else "")
+
+
+class EmbeddingBag(Module):
+    """Bags of rows of weight (num_embeddings, embedding_dim), each reduced to one row: mean, sum or max.
+
+    weight starts normal. The row `padding_idx` starts at zero, does not count and is not trained.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, max_norm: float | None = None, norm_type: float = 2.0,
+                 scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, _weight: Any = None,
+                 include_last_offset: bool = False, padding_idx: int | None = None, device: Any = None,
+                 dtype: Any = None) -> None:  # fmt: skip
+        super().__init__()
+        table = Embedding(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
+                          _weight, device=device, dtype=dtype)  # fmt: skip
+        self.num_embeddings, self.embedding_dim, self.mode = num_embeddings, embedding_dim, mode
+        self.max_norm, self.norm_type, self.padding_idx = max_norm, norm_type, table.padding_idx
+        self.scale_grad_by_freq, self.sparse, self.include_last_offset = False, False, include_last_offset
+        self.weight = table.weight
+
+    def reset_parameters(self) -> None:
+        """Draw all rows anew; the row padding_idx is zero."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            with no_grad():
+                self.weight[self.padding_idx] = 0.0
+
+    def forward(self, input: Any, offsets: Any = None, per_sample_weights: Any = None) -> Any:
+        """Integers (bags, N), or in one row with the offsets at which bags begin → (bags, embedding_dim)."""
+        return F.embedding_bag(input, self.weight, offsets, self.max_norm, self.norm_type, False, self.mode, False,
+                               per_sample_weights, self.include_last_offset, self.padding_idx)  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """Sizes, and what is not a default."""
+        text = f"{self.num_embeddings}, {self.embedding_dim}"
+        text += f", max_norm={self.max_norm}" if self.max_norm is not None else ""
+        text += f", norm_type={self.norm_type}" if self.norm_type != 2 else ""
+        text += f", mode={self.mode!r}"
+        return text + (f", padding_idx={self.padding_idx}" if self.padding_idx is not None else "")

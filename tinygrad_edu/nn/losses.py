@@ -265,3 +265,16 @@ class MultiLabelMarginLoss(_Loss):
     def forward(self, input: Any, target: Any) -> Any:
         """Scores (N, C), and each row's classes, ended by −1, in the same shape."""
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
+
+
+class CTCLoss(_Loss):
+    """Connectionist temporal classification: a sequence whose alignment to the input is not known."""
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction=reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:
+        """log_probs (T, N, C), targets (N, S) or all in one row, lengths (N,)."""
+        return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction,
+                          self.zero_infinity)  # fmt: skip

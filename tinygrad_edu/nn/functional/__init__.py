@@ -3,7 +3,9 @@
 from ...ops import scaled_dot_product_attention
 from .activation import (
     celu,
+    celu_,
     elu,
+    elu_,
     gelu,
     glu,
     gumbel_softmax,
@@ -11,14 +13,20 @@ from .activation import (
     hardsigmoid,
     hardswish,
     hardtanh,
+    hardtanh_,
     leaky_relu,
+    leaky_relu_,
     log_softmax,
     logsigmoid,
     mish,
     prelu,
     relu,
     relu6,
+    relu_,
+    rrelu,
+    rrelu_,
     selu,
+    selu_,
     sigmoid,
     silu,
     softmax,
@@ -29,10 +37,13 @@ from .activation import (
     tanh,
     tanhshrink,
     threshold,
+    threshold_,
 )
+from .alignment import ctc_loss
 from .attention import multi_head_attention_forward
 from .convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
+from .grid import affine_grid, grid_sample
 from .linear import bilinear, cosine_similarity, linear, pairwise_distance
 from .loss import (
     binary_cross_entropy,
@@ -81,9 +92,22 @@ from .pooling import (
     max_unpool3d,
 )
 from .resampling import channel_shuffle, interpolate, pixel_shuffle, pixel_unshuffle, upsample
-from .sparse import embedding, one_hot
+from .sparse import embedding, embedding_bag, one_hot
 
 __all__ = [
+    "celu_",
+    "elu_",
+    "hardtanh_",
+    "leaky_relu_",
+    "relu_",
+    "rrelu",
+    "rrelu_",
+    "selu_",
+    "threshold_",
+    "embedding_bag",
+    "ctc_loss",
+    "affine_grid",
+    "grid_sample",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",

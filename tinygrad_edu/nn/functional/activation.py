@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -181,3 +182,30 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """ln softmax along `dim`."""
     return ops.log_softmax(input if dtype is None else input.to(dtype), _classes(input, dim))
+
+
+def rrelu(input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+          ) -> Any:  # fmt: skip
+    """x where x ≥ 0, else slope·x: slopes drawn from [lower, upper) in training, else their mean. Xu et al. 2015."""
+    if not lower <= upper:
+        raise InputError(f"rrelu: lower {lower} is greater than upper {upper}")
+    slope: Any = (lower + upper) / 2
+    if training:
+        slope = rand(*input.shape, dtype=input.dtype) * (upper - lower) + lower
+    return ops.where(input >= 0, input, input * slope)
+
+
+def _in_place(function: Any) -> Any:
+    """The function whose result takes the place of its input."""
+
+    def changed(input: Any, *args: Any, **kwargs: Any) -> Any:
+        return input._replace(changed.__name__, function(input._before_change(changed.__name__), *args, **kwargs))
+
+    changed.__name__ = changed.__qualname__ = f"{function.__name__}_"
+    changed.__doc__ = f"`{function.__name__}` in place."
+    changed.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return changed
+
+
+relu_, leaky_relu_, elu_, celu_, selu_ = (_in_place(f) for f in (relu, leaky_relu, elu, celu, selu))
+hardtanh_, threshold_, rrelu_ = _in_place(hardtanh), _in_place(threshold), _in_place(rrelu)
