@@ -121,6 +121,8 @@ call("F.scaled_dot_product_attention", X((2, 3, 4)), X((2, 5, 4)), X((2, 5, 4)),
 
 # random, or tested by what they do: tests/nn
 ELSEWHERE = {"F.dropout", "F.dropout1d", "F.dropout2d", "F.dropout3d", "F.alpha_dropout", "F.gumbel_softmax",
-             "F.multi_head_attention_forward"}  # fmt: skip
+             "F.multi_head_attention_forward", "F.affine_grid", "F.grid_sample", "F.ctc_loss", "F.embedding_bag",
+             "F.rrelu", "F.celu_", "F.elu_", "F.hardtanh_", "F.leaky_relu_", "F.relu_", "F.rrelu_", "F.selu_",
+             "F.threshold_"}  # fmt: skip
 CALLS: list[Call] = OPERATORS[START:]
 del OPERATORS[START:]

@@ -14,6 +14,10 @@ ELSEWHERE = {
     "get_num_threads", "get_rng_state", "initial_seed", "is_grad_enabled", "load", "manual_seed", "multinomial",
     "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "save",
     "set_num_threads", "set_rng_state",
+    # settings: tests/tensor/test_settings.py
+    "are_deterministic_algorithms_enabled", "get_default_device", "get_default_dtype", "get_float32_matmul_precision",
+    "seed", "set_default_device", "set_default_dtype", "set_float32_matmul_precision", "set_printoptions",
+    "use_deterministic_algorithms",
 }  # fmt: skip
 
 
