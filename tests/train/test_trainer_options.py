@@ -426,6 +426,15 @@ def test_learning_rates_by_part():
         T.parameter_groups(model, {"7": 1.0}, 1.0)
 
 
+def test_time_that_runs_out_between_epochs_leaves_a_run_to_go_on_with(monkeypatch):
+    clock = iter([0.0, *[1.0] * 4, *[20.0] * 50])  # the time of fit's start, three looks within an epoch, and more
+    monkeypatch.setattr("tinygrad_edu.train.trainer.time.monotonic", lambda: next(clock))
+    trainer = make()
+    history = trainer.fit(problem(), epochs=5, batch_size=30, max_seconds=10)
+    assert len(history) == 1
+    assert trainer.state.paused == history.stopped == "max_seconds reached after epoch 1"
+
+
 def test_weights_by_name(tmp_path):
     from safetensors.numpy import save_file
 

@@ -87,7 +87,10 @@ def _check_input(
     nondet_tol: float,
 ) -> None:
     x = args[position]
-    outputs = [y for y in _tuple(function(*args)) if y._requires_grad]
+    if not x._array.flags.c_contiguous:
+        raise GradcheckError(f"gradcheck: input {position} is not contiguous; pass x.contiguous()")
+    slopes = [_differences(function, args, x._array.reshape(-1), i, eps) for i in range(x._array.size)]
+    outputs = _differentiable(function, args)
     for number, y in enumerate(outputs):
         for entry in range(y.numel()):
             seed = Variable.wrap(Arithmetic.zeros(y._array.shape, y._array.dtype))
@@ -95,11 +98,8 @@ def _check_input(
             (analytic,), (again,) = [grad([y], [x], [seed], retain_graph=True, allow_unused=True) for _ in range(2)]
             if analytic is not None and again is not None and not (abs(analytic - again) <= nondet_tol)._array.all():
                 raise GradcheckError(f"gradcheck: backward() to input {position} gave two different results")
-            if not x._array.flags.c_contiguous:
-                raise GradcheckError(f"gradcheck: input {position} is not contiguous; pass x.contiguous()")
-            flat = x._array.reshape(-1)
-            for i in range(flat.size):
-                numeric = _difference(function, args, flat, i, number, entry, eps)
+            for i, slope in enumerate(slopes):
+                numeric = float(slope[number][entry])
                 found = 0.0 if analytic is None else float(analytic._array.reshape(-1)[i])
                 if not abs(found - numeric) <= atol + rtol * abs(numeric):
                     raise GradcheckError(
@@ -108,20 +108,18 @@ def _check_input(
                     )
 
 
-def _difference(
-    function: Callable[..., Any], args: tuple[Any, ...], flat: Any, i: int, number: int, entry: int, eps: float
-) -> float:
-    """Central difference of one output entry along one input entry; the input is put back as it was."""
+def _differences(function: Callable[..., Any], args: tuple[Any, ...], flat: Any, i: int, eps: float) -> list[Any]:
+    """Central differences of all outputs, flat, along one input entry; the input is put back as it was."""
     before = float(flat[i])
     sides = []
     try:
         for shift in (eps, -eps):
             flat[i] = before + shift
-            outputs = _differentiable(function, args)
-            sides.append(float(outputs[number]._array.reshape(-1)[entry]))
+            # copies: an output may be a view of the input, which is about to change
+            sides.append([Arithmetic.copy(y._array).reshape(-1) for y in _differentiable(function, args)])
     finally:
         flat[i] = before
-    return (sides[0] - sides[1]) / (2 * eps)
+    return [(above - below) / (2 * eps) for above, below in zip(*sides)]  # noqa: B905 - the same function twice
 
 
 def _differentiable(function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:

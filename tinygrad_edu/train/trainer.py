@@ -145,12 +145,15 @@ class Trainer:
         if resume is not None:
             resume_from(self, resume)
         state.max_steps = max_steps
-        state.deadline = None if max_seconds is None else time.monotonic() + max_seconds
+        state.deadline, state.paused = None if max_seconds is None else time.monotonic() + max_seconds, None
         progress = make_progress(self.progress)
         self._active = self.callbacks if progress is None else [progress, *self.callbacks]
         try:
             self._call("on_fit_start")
-            while state.epoch - bool(state.batch) < epochs and not state.stop and not self._limit():
+            while state.epoch - bool(state.batch) < epochs and not state.stop:
+                state.paused = state.paused or self._limit()
+                if state.paused:
+                    break
                 if not state.batch:
                     state.epoch += 1
                 self._epoch(loader, val)
@@ -186,8 +189,6 @@ class Trainer:
             self._call("after_backward")
             self._update()
             state.paused = self._limit()
-            if self.parallel is not None and state.deadline is not None:  # clocks differ
-                state.paused = self.parallel.agree(state.paused)
             self._call("after_update")
             if (state.stop or state.paused) and state.batch < len(loader):  # else the loader ends its epoch by itself
                 break
@@ -253,15 +254,18 @@ class Trainer:
         self.state.step += 1
 
     def _limit(self) -> str | None:
-        """Which limit of `fit` has been reached, in words."""
-        state = self.state
+        """Which limit of `fit` has been reached, in words; the same for all processes."""
+        state, limit = self.state, None
         if state.max_steps is not None and state.step >= state.max_steps:
             limit = f"max_steps={state.max_steps}"
         elif state.deadline is not None and time.monotonic() >= state.deadline:
             limit = "max_seconds"
-        else:
-            return None
-        return f"{limit} reached in epoch {state.epoch}, batch {state.batch} of {state.batches}"
+        where = f"in epoch {state.epoch}, batch {state.batch} of {state.batches}" if state.batch else (
+            f"after epoch {state.epoch}")  # fmt: skip
+        words = f"{limit} reached {where}" if limit else None
+        if self.parallel is not None and state.deadline is not None:  # clocks differ
+            words = self.parallel.agree(words)
+        return words
 
     def _call(self, moment: str) -> None:
         for callback in self._active:
