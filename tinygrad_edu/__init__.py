@@ -77,6 +77,39 @@ from .kernels import get_num_threads, set_num_threads
 from .linalg import cholesky, det, matrix_power, qr, slogdet, svd
 from .linalg import inv as inverse
 from .linalg import pinv as pinverse
+from .nn.functional import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    bilinear,
+    celu,
+    celu_,
+    channel_shuffle,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    cosine_embedding_loss,
+    cosine_similarity,
+    group_norm,
+    hinge_embedding_loss,
+    layer_norm,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    pairwise_distance,
+    pixel_shuffle,
+    pixel_unshuffle,
+    prelu,
+    relu_,
+    rms_norm,
+    rrelu,
+    selu,
+    selu_,
+    threshold,
+    triplet_margin_loss,
+)
 from .ops import (
     abs,
     add,
@@ -175,3 +208,4 @@ arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, aco
 flip, permute, reshape, t, tile = Tensor.flip, Tensor.permute, Tensor.reshape, Tensor.t, Tensor.tile
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 half, float, double, short, int, long = float16, float32, float64, int16, int32, int64  # PyTorch's other names
+ops.take_numpy_words(globals())

@@ -14,6 +14,12 @@ ELSEWHERE = {
     "get_num_threads", "get_rng_state", "initial_seed", "is_grad_enabled", "load", "manual_seed", "multinomial",
     "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "save",
     "set_num_threads", "set_rng_state",
+    # the very functions of nn.functional: tests/nn/test_names.py
+    "adaptive_avg_pool1d", "avg_pool1d", "bilinear", "celu", "celu_", "channel_shuffle", "conv1d", "conv2d",
+    "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss",
+    "cosine_similarity", "group_norm", "hinge_embedding_loss", "layer_norm", "max_pool1d", "max_pool2d",
+    "max_pool3d", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu_", "rms_norm", "rrelu",
+    "selu", "selu_", "threshold", "triplet_margin_loss",
     # settings: tests/tensor/test_settings.py
     "are_deterministic_algorithms_enabled", "get_default_device", "get_default_dtype", "get_float32_matmul_precision",
     "seed", "set_default_device", "set_default_dtype", "set_float32_matmul_precision", "set_printoptions",

@@ -43,6 +43,12 @@ UTILS = """
     clip_grad_norm_ clip_grad_value_ clip_grads_with_norm_ get_total_norm parameters_to_vector remove_spectral_norm
     remove_weight_norm spectral_norm vector_to_parameters weight_norm
 """
+TOP = """
+    adaptive_avg_pool1d avg_pool1d bilinear celu celu_ channel_shuffle conv1d conv2d conv3d conv_transpose1d
+    conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity group_norm hinge_embedding_loss
+    layer_norm max_pool1d max_pool2d max_pool3d pairwise_distance pixel_shuffle pixel_unshuffle prelu relu_ rms_norm
+    rrelu selu selu_ threshold triplet_margin_loss
+"""
 RNN = (
     "PackedSequence pack_padded_sequence pack_sequence pad_packed_sequence pad_sequence unpack_sequence unpad_sequence"
 )
@@ -69,6 +75,13 @@ def test_every_name_is_there() -> None:
     for home, names in ((nn, MODULES), (nn.functional, FUNCTIONS), (nn.init, INIT), (nn.utils, UTILS)):
         assert [name for name in names.split() if not hasattr(home, name)] == []
     assert [name for name in RNN.split() if not hasattr(nn.utils.rnn, name)] == []
+
+
+def test_functions_that_pytorch_has_on_its_top_level_too() -> None:
+    torch = pytest.importorskip("torch")
+    for name in TOP.split():
+        assert getattr(tg, name) is getattr(nn.functional, name)
+        assert hasattr(torch, name)
 
 
 @pytest.mark.parametrize("path", ["nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "optim"])

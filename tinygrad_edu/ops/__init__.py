@@ -84,3 +84,6 @@ from .shape import (
     unflatten,
     unsqueeze,
 )
+from .words import take_numpy_words
+
+take_numpy_words(globals())
