@@ -391,7 +391,7 @@ class Tensor(OperationMethods):
     @property
     def T(self) -> Any:
         """The dimensions in reverse order; a view."""
-        return ops.permute(self, *reversed(range(self.ndim)))
+        return ops.reversed_dims(self)
 
     @property
     def mT(self) -> Any:
@@ -404,7 +404,7 @@ class Tensor(OperationMethods):
         """A matrix transposed; vectors and numbers as they are."""
         if self.ndim > 2:
             raise ops.ShapeError(f"t: a tensor of shape {self.shape} is no matrix; use .mT, or permute its dimensions")
-        return ops.permute(self, *reversed(range(self.ndim)))
+        return ops.reversed_dims(self)
 
     def view(self, *shape: Any) -> Any:
         """Like reshape, but never a copy: an error where the memory does not allow a view."""

@@ -51,21 +51,46 @@ py::object run_op(const Call& call, int op, int floating, int count, const View*
     return result;
 }
 
+// A Python number beside arrays: an array of one entry in their dtype.
+struct Number {
+    float single;
+    double twice;
+
+    static bool is(PyObject* object) { return object && (PyFloat_CheckExact(object) || PyLong_CheckExact(object)); }
+    View view(double value, int floating) {
+        single = static_cast<float>(value);
+        twice = value;
+        View v;
+        v.data = floating == 0 ? reinterpret_cast<char*>(&single) : reinterpret_cast<char*>(&twice);
+        v.type_num = float_type(floating);
+        v.item_size = float_size(floating);
+        v.usable = v.contiguous = true;
+        return v;
+    }
+};
+
 py::object elementwise(Call& call) {
     const int op = call.kernel.op;
     const OpShape& spec = op_shapes[op];
     static const char* const letters[] = {"argument 1", "argument 2", "argument 3"};
     View inputs[3];
-    for (int i = 0; i < spec.inputs; ++i) inputs[i] = call.array(static_cast<std::size_t>(i), letters[i]);
-    int first = 0;
-    if (op == op_where) {
-        if (!inputs[0].usable || inputs[0].type_num != type_bool) return call.decline_dtype(inputs[0]);
-        first = 1;
+    Number numbers[3];
+    const int first = op == op_where ? 1 : 0;  // before it there is the condition
+    int floating = -2;                         // of the arrays: all the same
+    for (int i = 0; i < spec.inputs; ++i) {
+        const auto slot = static_cast<std::size_t>(i);
+        if (i >= first && Number::is(call.slot[slot]) && (i + 1 < spec.inputs || floating != -2)) continue;
+        inputs[i] = call.array(slot, letters[i]);
+        if (i < first) {
+            if (!inputs[i].usable || inputs[i].type_num != type_bool) return call.decline_dtype(inputs[i]);
+            continue;
+        }
+        if (floating == -2) floating = inputs[i].floating();
+        if (floating < 0 || inputs[i].floating() != floating) return call.decline_dtype(inputs[i]);
     }
-    const int floating = inputs[first].floating();
-    if (floating < 0) return call.decline_dtype(inputs[first]);
-    for (int i = first + 1; i < spec.inputs; ++i)
-        if (inputs[i].floating() != floating) return call.decline_dtype(inputs[i]);
+    for (int i = first; i < spec.inputs; ++i)
+        if (const auto slot = static_cast<std::size_t>(i); inputs[i].type_num < 0)
+            inputs[i] = numbers[i].view(call.number(slot), floating);
     double parameters[2];
     const auto count = static_cast<std::size_t>(spec.inputs), extra = static_cast<std::size_t>(spec.parameters);
     for (std::size_t i = 0; i < extra; ++i) parameters[i] = call.number(count + i);

@@ -264,7 +264,7 @@ class _Pass:
             if edge is None or gradient is None:
                 continue
             value = gradient._array if isinstance(gradient, Variable) else gradient
-            shape = edge[0]._outputs[edge[1]][0] if isinstance(edge[0], Node) else edge[0]._array.shape
+            shape = node.input_shape(i)
             if value.shape != shape:
                 raise StateError(
                     f"{node._name}.backward: the gradient of argument {i} has shape {tuple(value.shape)}, "

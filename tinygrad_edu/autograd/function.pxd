@@ -2,7 +2,7 @@
 
 cimport cython
 
-from .variable cimport Node, Saved, Variable, View, wrapped
+from .variable cimport Node, Saved, Variable, View, save, wrapped
 
 
 @cython.locals(node=Node, x=Variable, recording=bint, wanted=bint, needed=bint, arrays=list, needs=list)

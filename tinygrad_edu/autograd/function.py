@@ -18,7 +18,7 @@ from ..errors import StateError
 from .anomaly import stack
 from .anomaly import state as anomaly_state
 from .grad_mode import enable_grad, is_grad_enabled
-from .variable import Node, Saved, Variable, View, wrapped
+from .variable import Node, Saved, Variable, View, save, wrapped
 
 NOT_RECORDED = "it was made under no_grad()"
 
@@ -133,17 +133,17 @@ def _saved(
 ) -> Saved:  # fmt: skip
     """Recognise a saved value by identity, as an input or an output: it keeps its place in the graph."""
     if value is None:
-        return Saved(None, None, -1)
+        return save(None, None, -1)
     for i in range(len(args)):
         if inputs[i] is value and isinstance(args[i], Variable):
             owner = args[i]
             if owner._node is not node:
-                return Saved(owner, owner, -1)
+                return save(owner, owner, -1)
     for i in range(len(values)):
         if values[i] is value:
             owner = tensors[i]
-            return Saved(owner._array, owner, i)
-    return Saved(value, value if isinstance(value, Variable) else None, -1)
+            return save(owner._array, owner, i)
+    return save(value, value if isinstance(value, Variable) else None, -1)
 
 
 def refresh(x: Variable) -> None:

@@ -42,8 +42,12 @@ cdef class Node:
     cdef public list _edges, _outputs
     cdef public Py_ssize_t _sequence
     cdef public bint _is_view, materialize_grads
+    cpdef tuple input_shape(self, Py_ssize_t i)
     cpdef _checked(self)
 
+
+@cython.locals(saved=Saved)
+cpdef Saved save(object value, Variable owner, Py_ssize_t output)
 
 @cython.locals(tensor=Variable)
 cpdef wrapped(object array, Version version)

@@ -123,17 +123,11 @@ class Saved:
 
     __slots__ = ("changes", "index", "node", "value", "version")
 
-    def __init__(self, value: Any, owner: Variable | None, output: int) -> None:
-        self.node: Node | None = None  # None at an output of the node itself, which would otherwise hold itself
-        self.index = output  # the output number of `node`, or of the node itself; −1 for constants
-        self.version: Version | None = None
-        self.changes = 0
-        if owner is not None:
-            self.version, self.changes = owner._version, owner._version.changes
-            if output < 0:
-                self.node, self.index = owner._node, owner._index if owner._node is not None else -1
-                value = owner if owner._node is None and owner._requires_grad else owner._array
-        self.value = value
+    node: Node | None  # None at an output of the node itself, which would otherwise hold itself
+    index: int  # the output number of `node`, or of the node itself; −1 for constants
+    version: Version | None
+    changes: int
+    value: Any
 
     def array(self) -> Any:
         """The value as an array."""
@@ -147,6 +141,19 @@ class Saved:
         if self.index >= 0:
             tensor._node, tensor._index, tensor._requires_grad = self.node or holder, self.index, True
         return tensor
+
+
+def save(value: Any, owner: Variable | None, output: int) -> Saved:
+    """Keep `value`: that of the tensor `owner` if there is one; `output` says which output of the node, if any."""
+    saved: Saved = Saved.__new__(Saved)
+    saved.node, saved.index, saved.version, saved.changes = None, output, None, 0
+    if owner is not None:
+        saved.version, saved.changes = owner._version, owner._version.changes
+        if output < 0 and owner._node is not None:
+            saved.node, saved.index = owner._node, owner._index
+        value = owner if output < 0 and owner._node is None and owner._requires_grad else owner._array
+    saved.value = value
+    return saved
 
 
 class Node:
@@ -206,6 +213,11 @@ class Node:
         self.materialize_grads = value
 
     # -- what backward calls ---------------------------------------------------------------------------------
+    def input_shape(self, i: int) -> tuple[int, ...]:
+        """The shape of argument i, which wants a gradient."""
+        target, index = self._edges[i]  # type: ignore[misc]
+        return target._outputs[index][0] if isinstance(target, Node) else target._array.shape  # type: ignore[no-any-return]
+
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The saved values as tensors that know their place in the graph."""

@@ -44,6 +44,7 @@ class Kernels(Protocol):
         """A C-contiguous copy of `x` converted to `dtype`; floats are truncated towards zero on the way to integers."""
 
     # -- elementwise, two arguments, broadcasting ------------------------------------------------------------
+    # Beside an array, the other argument may be a Python number: one of the array's dtype. (Not of pow.)
     def add(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a + b (or, for booleans)."""
     def sub(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a − b."""
     def mul(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a · b (and, for booleans)."""
@@ -59,7 +60,7 @@ class Kernels(Protocol):
     def ge(self, a: Array, b: Array, *, out: Array | None = None) -> Array: """a ≥ b, as bool."""
 
     def where(self, condition: Array, a: Array, b: Array, *, out: Array | None = None) -> Array:
-        """a where the boolean `condition` holds, b elsewhere; all three broadcast."""
+        """a where the boolean `condition` holds, b elsewhere; all three broadcast. a or b may be a number."""
 
     # -- elementwise, one argument ---------------------------------------------------------------------------
     def neg(self, x: Array, *, out: Array | None = None) -> Array: """−x."""

@@ -75,6 +75,7 @@ from .shape import (
     getitem,
     permute,
     reshape,
+    reversed_dims,
     setitem,
     split,
     squeeze,

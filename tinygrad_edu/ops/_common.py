@@ -126,6 +126,25 @@ def promoted(a: Any, b: Any, at_least: int = 0) -> tuple[Any, Any]:
     return as_tensor(a, dtype), as_tensor(b, dtype)
 
 
+def operands(a: Any, b: Any, at_least: int = 0) -> tuple[Any, Any]:
+    """Like `promoted`, but a Python number beside a tensor of floats stays one: the kernels take it as it is."""
+    if isinstance(a, Variable):
+        dtype = a._array.dtype
+        if isinstance(b, Variable):
+            if dtype is b._array.dtype and (dtype.kind == "f" or not at_least):
+                return a, b
+        elif dtype.kind == "f" and (type(b) is float or type(b) is int):
+            return a, b
+    elif isinstance(b, Variable) and b._array.dtype.kind == "f" and (type(a) is float or type(a) is int):
+        return a, b
+    return promoted(a, b, at_least)
+
+
+def array_of(x: Any) -> Any:
+    """The array of a tensor, or the number that `operands` has left."""
+    return x._array if isinstance(x, Variable) else x
+
+
 def floating(x: Any) -> Any:
     """x, or float32 (the default dtype) of it if it holds integers or booleans."""
     if not isinstance(x, Variable):
@@ -148,6 +167,8 @@ def broadcast_error(operation: str, a: Any, b: Any) -> ValueError:
 
 def normalized_dim(dim: Any, ndim: int, operation: str) -> int:
     """`dim` as 0 ≤ dim < ndim (a 0-d tensor counts as having one)."""
+    if type(dim) is int and -ndim <= dim < ndim:
+        return dim % ndim  # nearly always
     if isinstance(dim, Variable):
         dim = dim._array.item()
     if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
@@ -160,8 +181,10 @@ def normalized_dim(dim: Any, ndim: int, operation: str) -> int:
 
 def normalized_dims(dim: Any, ndim: int, operation: str) -> tuple[int, ...]:
     """`dim` (None for all, a number, or several) as a sorted tuple of distinct dimensions."""
-    if dim is None or (isinstance(dim, Sequence) and len(dim) == 0):
+    if dim is None or (isinstance(dim, (tuple, list)) and len(dim) == 0):
         return tuple(range(ndim))
+    if type(dim) is int and -ndim <= dim < ndim:
+        return (dim % ndim,)
     dims = [normalized_dim(d, ndim, operation) for d in (dim if isinstance(dim, Sequence) else (dim,))]
     if len(set(dims)) != len(dims):
         raise ShapeError(f"{operation}: a dimension appears twice in {tuple(dim)}")

@@ -1,7 +1,6 @@
 """Elementwise arithmetic with broadcasting: forward, and the derivative beside it.
 
-In every rule `g` is the gradient of the result; `unbroadcast` sums it over the axes along which an argument was
-repeated.
+In every rule `g` is the gradient of the result; `to_input` sums it over the axes along which an argument was repeated.
 """
 
 from __future__ import annotations
@@ -15,11 +14,26 @@ import numpy as np
 from ..autograd import Operation, Variable, is_grad_enabled
 from ..errors import InputError, KindError
 from ..kernels import K
-from ._common import ShapeError, as_tensor, broadcast_error, floating, promoted, result_type, unbroadcast
+from ._common import (
+    ShapeError,
+    array_of,
+    as_tensor,
+    broadcast_error,
+    floating,
+    operands,
+    promoted,
+    result_type,
+    unbroadcast,
+)
+
+
+def to_input(ctx: Any, i: int, g: Any) -> Any:
+    """The gradient g as that of argument i: summed over the axes along which that was repeated. Arrays or tensors."""
+    return unbroadcast(g, ctx.input_shape(i))
 
 
 def _binary(operation: type[Operation], a: Any, b: Any, at_least: int = 0) -> Any:
-    a, b = promoted(a, b, at_least)
+    a, b = operands(a, b, at_least)
     try:
         return operation.apply(a, b)
     except ValueError as error:
@@ -33,14 +47,12 @@ class Add(Operation):
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = a.shape, b.shape
         return K.add(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        sa, sb = ctx.shapes
         da, db = ctx.needs_input_grad
-        return unbroadcast(g, sa) if da else None, unbroadcast(g, sb) if db else None
+        return to_input(ctx, 0, g) if da else None, to_input(ctx, 1, g) if db else None
 
     fused_backward = backward
 
@@ -50,20 +62,17 @@ class Sub(Operation):
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = a.shape, b.shape
         return K.sub(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        sa, sb = ctx.shapes
         da, db = ctx.needs_input_grad
-        return unbroadcast(g, sa) if da else None, unbroadcast(-g, sb) if db else None
+        return to_input(ctx, 0, g) if da else None, to_input(ctx, 1, -g) if db else None
 
     @staticmethod
     def fused_backward(ctx: Any, g: Any) -> Any:
-        sa, sb = ctx.shapes
         da, db = ctx.needs_input_grad
-        return unbroadcast(g, sa) if da else None, K.neg(unbroadcast(g, sb)) if db else None
+        return to_input(ctx, 0, g) if da else None, K.neg(to_input(ctx, 1, g)) if db else None
 
 
 class Mul(Operation):
@@ -72,18 +81,19 @@ class Mul(Operation):
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
         ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b if ctx.needs_input_grad[0] else None)
-        ctx.shapes = a.shape, b.shape
         return K.mul(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        (a, b), (sa, sb) = ctx.saved_tensors, ctx.shapes
-        return None if b is None else unbroadcast(g * b, sa), None if a is None else unbroadcast(g * a, sb)
+        a, b = ctx.saved_tensors
+        return None if b is None else to_input(ctx, 0, g * b), None if a is None else to_input(ctx, 1, g * a)
 
     @staticmethod
     def fused_backward(ctx: Any, g: Any) -> Any:
-        (a, b), (sa, sb) = ctx.saved_arrays, ctx.shapes
-        return None if b is None else unbroadcast(K.mul(g, b), sa), None if a is None else unbroadcast(K.mul(g, a), sb)
+        a, b = ctx.saved_arrays
+        return None if b is None else to_input(ctx, 0, K.mul(g, b)), None if a is None else to_input(
+            ctx, 1, K.mul(g, a)
+        )
 
 
 class Div(Operation):
@@ -92,14 +102,13 @@ class Div(Operation):
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
         ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b)
-        ctx.shapes = a.shape, b.shape
         return K.div(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        (a, b), (sa, sb), (da, db) = ctx.saved_tensors, ctx.shapes, ctx.needs_input_grad
+        (a, b), (da, db) = ctx.saved_tensors, ctx.needs_input_grad
         ga = g / b
-        return unbroadcast(ga, sa) if da else None, unbroadcast(-ga * (a / b), sb) if db else None
+        return to_input(ctx, 0, ga) if da else None, to_input(ctx, 1, -ga * (a / b)) if db else None
 
 
 class Pow(Operation):
@@ -138,8 +147,8 @@ class Extremum(Operation):
     def backward(cls, ctx: Any, g: Any) -> Any:
         a, b = ctx.saved_tensors
         tie = (a == b).to(g.dtype) * 0.5
-        da = unbroadcast(g * (cls.wins(a, b).to(g.dtype) + tie), a.shape) if ctx.needs_input_grad[0] else None
-        db = unbroadcast(g * (cls.wins(b, a).to(g.dtype) + tie), b.shape) if ctx.needs_input_grad[1] else None
+        da = to_input(ctx, 0, g * (cls.wins(a, b).to(g.dtype) + tie)) if ctx.needs_input_grad[0] else None
+        db = to_input(ctx, 1, g * (cls.wins(b, a).to(g.dtype) + tie)) if ctx.needs_input_grad[1] else None
         return da, db
 
 
@@ -163,18 +172,15 @@ class Where(Operation):
     @staticmethod
     def forward(ctx: Any, condition: Any, a: Any, b: Any) -> Any:
         ctx.save_for_backward(condition)
-        ctx.shapes = a.shape, b.shape
         return K.where(condition, a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        (condition,), (sa, sb) = ctx.saved_tensors, ctx.shapes
-        zero = as_tensor(0, g.dtype)
-        _, da, db = ctx.needs_input_grad
+        (condition,), (_, da, db) = ctx.saved_tensors, ctx.needs_input_grad
         return (
             None,
-            unbroadcast(where(condition, g, zero), sa) if da else None,
-            unbroadcast(where(condition, zero, g), sb) if db else None,
+            to_input(ctx, 1, where(condition, g, 0.0)) if da else None,
+            to_input(ctx, 2, where(condition, 0.0, g)) if db else None,
         )
 
 
@@ -496,9 +502,9 @@ def cast(input: Any, dtype: Any) -> Any:
 
 def compare(name: str, input: Any, other: Any) -> Any:
     """A comparison, `name` one of eq ne lt le gt ge, as a boolean tensor without gradient."""
-    input, other = promoted(input, other)
+    input, other = operands(input, other)
     try:
-        return Variable.wrap(getattr(K, name)(input._array, other._array))
+        return Variable.wrap(getattr(K, name)(array_of(input), array_of(other)))
     except ValueError:
         raise broadcast_error(name, input, other) from None
 

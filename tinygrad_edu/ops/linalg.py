@@ -8,8 +8,9 @@ from typing import Any
 from ..autograd import Operation, Variable
 from ..errors import KindError
 from ..kernels import K
-from ._common import Array, ShapeError, own_result, unbroadcast
+from ._common import Array, ShapeError, own_result
 from .activation import Gelu, Relu, Sigmoid, Silu, Tanh
+from .elementwise import to_input
 
 
 class MatMul(Operation):
@@ -18,23 +19,22 @@ class MatMul(Operation):
     @staticmethod
     def forward(ctx: Any, a: Array, b: Array) -> Array:
         ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b if ctx.needs_input_grad[0] else None)
-        ctx.shapes = a.shape, b.shape
         return K.matmul(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        (a, b), (sa, sb) = ctx.saved_tensors, ctx.shapes
+        a, b = ctx.saved_tensors
         return (
-            None if b is None else unbroadcast(matmul(g, b.mT), sa),
-            None if a is None else unbroadcast(matmul(a.mT, g), sb),
+            None if b is None else to_input(ctx, 0, matmul(g, b.mT)),
+            None if a is None else to_input(ctx, 1, matmul(a.mT, g)),
         )
 
     @staticmethod
     def fused_backward(ctx: Any, g: Array) -> Any:
-        (a, b), (sa, sb) = ctx.saved_arrays, ctx.shapes
+        a, b = ctx.saved_arrays
         return (
-            None if b is None else unbroadcast(K.matmul(g, b.swapaxes(-1, -2)), sa),
-            None if a is None else unbroadcast(K.matmul(a.swapaxes(-1, -2), g), sb),
+            None if b is None else to_input(ctx, 0, K.matmul(g, b.swapaxes(-1, -2))),
+            None if a is None else to_input(ctx, 1, K.matmul(a.swapaxes(-1, -2), g)),
         )
 
 
@@ -143,18 +143,18 @@ def linear_activation(x: Any, weight: Any, bias: Any, activation: str) -> Any:
     return LinearActivation.apply(x, weight, bias, activation)
 
 
-def _check_linear(x: Any, weight: Any, bias: Any) -> None:
-    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-        hint = "; did you mean weight.T?" if weight.ndim == 2 and x.ndim and x.shape[-1] == weight.shape[0] else ""
+def _check_linear(input: Any, weight: Any, bias: Any) -> None:
+    x, w, b = input._array, weight._array, None if bias is None else bias._array
+    if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
+        hint = "; did you mean weight.T?" if w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[0] else ""
         raise ShapeError(
-            f"linear: input of shape {tuple(x.shape)} and weight of shape {tuple(weight.shape)} do not fit: "
+            f"linear: input of shape {x.shape} and weight of shape {w.shape} do not fit: "
             f"the input's last size must be the weight's second{hint}"
         )
-    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
-        raise ShapeError(f"linear: bias has shape {tuple(bias.shape)}; {(weight.shape[0],)} goes with this weight")
-    kinds = {t._array.dtype for t in (x, weight, bias) if t is not None}
-    if len(kinds) > 1 or next(iter(kinds)).kind != "f":
+    if b is not None and (b.ndim != 1 or b.shape[0] != w.shape[0]):
+        raise ShapeError(f"linear: bias has shape {b.shape}; {(w.shape[0],)} goes with this weight")
+    if x.dtype != w.dtype or x.dtype.kind != "f" or (b is not None and b.dtype != x.dtype):
         raise KindError(
-            f"linear: input is {x.dtype}, weight {weight.dtype}: they must be one float dtype; "
+            f"linear: input is {x.dtype}, weight {w.dtype}: they must be one float dtype; "
             f"convert the input (x.to(weight.dtype)) or the module (model.double())"
         )

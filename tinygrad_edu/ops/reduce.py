@@ -13,22 +13,28 @@ from ._common import ShapeError, category, floating, normalized_dim, normalized_
 from .elementwise import Root, compare, exp, log, where
 
 
+def with_ones(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """`shape` with the size 1 at `axes`: what a reduction with keepdim leaves."""
+    return tuple([1 if i in axes else n for i, n in enumerate(shape)])
+
+
 class Sum(Operation):
     """Σ over axes;  dx = g, repeated along them."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-        ctx.shape = x.shape
-        ctx.kept = tuple([1 if i in axes else n for i, n in enumerate(x.shape)])
+        ctx.axes = axes
         return K.sum(x, axes, keepdims)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        return g.reshape(ctx.kept).expand(ctx.shape), None, None
+        shape = ctx.input_shape(0)
+        return g.reshape(with_ones(shape, ctx.axes)).expand(shape), None, None
 
     @staticmethod
     def fused_backward(ctx: Any, g: Any) -> Any:
-        return K.copy(g.reshape(ctx.kept), out=K.empty(ctx.shape, g.dtype)), None, None
+        shape = ctx.input_shape(0)
+        return K.copy(g.reshape(with_ones(shape, ctx.axes)), out=K.empty(shape, g.dtype)), None, None
 
 
 class Extreme(Operation):
@@ -40,7 +46,7 @@ class Extreme(Operation):
     def forward(cls, ctx: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
         y = cls.kernel(x, axes, keepdims)
         ctx.axes = axes
-        ctx.kept = tuple([1 if i in axes else n for i, n in enumerate(x.shape)])
+        ctx.kept = with_ones(x.shape, axes)
         ctx.save_for_backward(x, y)
         return y
 

@@ -26,14 +26,13 @@ class Reshape(Operation):
 
     @staticmethod
     def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
-        ctx.shape = x.shape
         y = x.reshape(shape)
-        ctx._is_view = y.size == 0 or np.may_share_memory(x, y)
-        return y if y is not x else x[...]
+        ctx._is_view = y.base is not None and (y.base is x or y.base is x.base)
+        return y
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        return g.reshape(ctx.shape), None
+        return g.reshape(ctx.input_shape(0)), None
 
     fused_backward = backward
 
@@ -59,14 +58,14 @@ class Expand(Operation):
 
     @staticmethod
     def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
-        ctx.shape, ctx._is_view = x.shape, True
+        ctx._is_view = True
         y = np.broadcast_to(x, shape)
         y.flags.writeable = x.flags.writeable  # `check_writeable` knows better than NumPy which can be written
         return y
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        return unbroadcast(g, ctx.shape), None
+        return unbroadcast(g, ctx.input_shape(0)), None
 
     fused_backward = backward
 
@@ -76,16 +75,16 @@ class GetItem(Operation):
 
     @staticmethod
     def forward(ctx: Any, x: Array, index: Any) -> Array:
-        ctx.shape, ctx.index, ctx._is_view = x.shape, index, is_basic(index)
+        ctx.index, ctx._is_view = index, is_basic(index)
         return np.asarray(x[index])
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        return Scatter.apply(g, ctx.index, ctx.shape), None
+        return Scatter.apply(g, ctx.index, ctx.input_shape(0)), None
 
     @staticmethod
     def fused_backward(ctx: Any, g: Array) -> Any:
-        return scattered(g, ctx.index, ctx.shape), None
+        return scattered(g, ctx.index, ctx.input_shape(0)), None
 
 
 class Scatter(Operation):
@@ -125,7 +124,10 @@ class Cat(Operation):
 
 def is_basic(index: Any) -> bool:
     """Whether an index selects a view: numbers, slices, None and … only."""
-    return not any(isinstance(p, np.ndarray) for p in index)
+    for part in index:  # noqa: SIM110 - a generator takes its time
+        if isinstance(part, np.ndarray):
+            return False
+    return True
 
 
 def scattered(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
@@ -220,6 +222,8 @@ def _index_part(part: Any, shape: tuple[int, ...]) -> Any:
 def getitem(input: Any, index: Any) -> Any:
     """x[index]: a view for numbers and slices, a copy for index arrays and masks."""
     try:
+        if type(index) is int:
+            return GetItem.apply(input, (index, Ellipsis))
         basic, arrays = split_index(index, input._array.shape)
         if not arrays:
             return GetItem.apply(input, basic)
@@ -291,28 +295,33 @@ def gather(input: Any, dim: int, index: Any) -> Any:
 
 
 def _shape_argument(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    if len(shape) == 1 and isinstance(shape[0], Sequence):
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list, Sequence)):  # the ABC takes its time
         shape = tuple(shape[0])
-    return tuple([int(n) for n in shape])
+    return tuple([n if type(n) is int else int(n) for n in shape])
 
 
 def reshape(input: Any, *shape: Any) -> Any:
     """The entries in C order in another shape, one size of which may be −1; a view where that is possible."""
     wanted = _shape_argument(shape)
-    unknown = [i for i, n in enumerate(wanted) if n < 0]
-    known = math.prod(n for n in wanted if n >= 0)
-    if len(unknown) > 1 or any(n < -1 for n in wanted):
-        raise ShapeError(f"reshape: {wanted} may hold one −1 and no other negative size")
-    if unknown and (known == 0 or input.numel() % known):
-        raise ShapeError(f"reshape: {input.numel()} entries of shape {tuple(input.shape)} cannot fill {wanted}")
+    try:
+        if wanted and min(wanted) < -1:
+            raise ValueError
+        return Reshape.apply(input, wanted)
+    except ValueError:
+        raise ShapeError(_no_reshape(wanted, input.numel(), tuple(input.shape))) from None
+
+
+def _no_reshape(wanted: tuple[int, ...], count: int, shape: tuple[int, ...]) -> str:
+    """Why `count` entries cannot take the shape that was asked for."""
+    unknown = [n for n in wanted if n < 0]
+    if len(unknown) > 1 or any(n < -1 for n in unknown):
+        return f"reshape: {wanted} may hold one −1 and no other negative size"
     if unknown:
-        wanted = tuple([input.numel() // known if n < 0 else n for n in wanted])
-    elif known != input.numel():
-        raise ShapeError(
-            f"reshape: shape {tuple(input.shape)} has {input.numel()} entries, {wanted} needs {known}; "
-            f"leave one size to be worked out with −1"
-        )
-    return Reshape.apply(input, wanted)
+        return f"reshape: {count} entries of shape {shape} cannot fill {wanted}"
+    return (
+        f"reshape: shape {shape} has {count} entries, {wanted} needs {math.prod(wanted)}; "
+        f"leave one size to be worked out with −1"
+    )
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -349,10 +358,16 @@ def permute(input: Any, *dims: Any) -> Any:
     return Permute.apply(input, order)
 
 
+def reversed_dims(input: Any) -> Any:
+    """The dimensions in reverse order; a view."""
+    return Permute.apply(input, tuple(range(input._array.ndim - 1, -1, -1)))
+
+
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Two dimensions exchanged; a view."""
-    a, b = normalized_dim(dim0, input.ndim, "transpose"), normalized_dim(dim1, input.ndim, "transpose")
-    order = list(range(input.ndim))
+    ndim = input._array.ndim
+    a, b = normalized_dim(dim0, ndim, "transpose"), normalized_dim(dim1, ndim, "transpose")
+    order = list(range(ndim))
     if order:
         order[a], order[b] = order[b], order[a]
     return Permute.apply(input, tuple(order))
