@@ -58,7 +58,9 @@ class Tensor(OperationMethods):
         if all(type(n) is int for n in data) and dtype is None:
             self._adopt(K.empty(data or (0,), get_default_dtype()))
             return
-        given, dtype, device, requires_grad = [*data, *[dtype, device, requires_grad][len(data) - 1 :]]
+        rest = [dtype, device, requires_grad][len(data) - 1 :]
+        values = (*data, *rest)
+        given, dtype, device, requires_grad = values
         check_device(device)
         self._adopt(to_array(given, dtype))
         if requires_grad:
