@@ -150,6 +150,8 @@ def test_a_plateau_with_a_floor_for_each_group() -> None:
         (lambda o: schedules.StepLR([1], 3), TypeError, "StepLR: expected an optimiser, got list"),
         (lambda o: schedules.ReduceLROnPlateau(3), TypeError, "expected an optimiser"),
         (lambda o: schedules.StepLR(o, 0), ValueError, "step_size is 0"),
+        (lambda o: schedules.StepLR(o, 1.5), ValueError, "step_size is 1.5"),
+        (lambda o: schedules.StepLR(o, float("inf")), ValueError, "step_size is inf"),
         (lambda o: schedules.CosineAnnealingLR(o, 0), ValueError, "T_max is 0"),
         (lambda o: schedules.CosineAnnealingWarmRestarts(o, 1.5), ValueError, "T_0 is 1.5"),
         (lambda o: schedules.LinearLR(o, 0.0), ValueError, "start 0.0"),

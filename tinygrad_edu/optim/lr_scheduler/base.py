@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,8 +24,8 @@ def check_optimizer(scheduler: object, optimizer: Any) -> None:
 
 
 def check_count(scheduler: object, name: str, value: Any) -> None:
-    """ValueError unless `value` is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    """ValueError unless `value` is a positive integer; 2.0 is one, as programs write it."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or value % 1 != 0 or value < 1:
         raise InputError(f"{type(scheduler).__name__}: {name} is {value!r}; it must be a positive integer")
 
 

@@ -1,0 +1,704 @@
+"""What people build with PyTorch besides the classics, in both libraries from the same weights: equal losses.
+
+Each program is one function of the module `torch`. float64 is the default dtype of both, so that what differs is a
+mistake, not rounding. What is random, initial weights aside, is drawn by NumPy.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .text import words
+from .twins import Losses, copy_weights, digits, libraries
+
+RNG = np.random.default_rng
+
+
+@pytest.fixture(autouse=True)
+def double() -> Iterator[None]:
+    """float64 as the default dtype of both."""
+    for lib in libraries():
+        lib.set_default_dtype(lib.float64)
+    yield
+    for lib in libraries():
+        lib.set_default_dtype(lib.float32)
+
+
+def agree(program: Any, *args: Any, falls: float = 1.0, tolerance: float = 1e-7) -> None:
+    """The same losses in both, at least 50, and lower ones at the end."""
+    weights: dict[str, Any] = {}
+    ours, theirs = (program(torch, weights, *args) for torch in libraries())
+    assert len(ours) >= 50
+    np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+    assert np.mean(ours[-5:]) < falls * np.mean(ours[:5])
+
+
+def images(count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Digits (count, 1, 8, 8) in float64, and their classes."""
+    x, y = digits()
+    return x[:count].astype(np.float64), y[:count]
+
+
+def graph(torch: Any, weights: dict[str, Any], attention: bool) -> Losses:
+    """Digits that look alike are neighbours; a few have labels (Kipf & Welling 2017; Veličković et al. 2018)."""
+    nn, F = torch.nn, torch.nn.functional
+
+    class GraphConv(nn.Module):  # type: ignore[misc, name-defined]
+        """Neighbours' features, mixed by a kernel."""
+
+        def __init__(self, inputs: int, outputs: int, use_bias: bool = False) -> None:
+            super().__init__()
+            self.kernel = nn.Parameter(torch.Tensor(inputs, outputs))
+            nn.init.xavier_normal_(self.kernel)
+            self.bias = None
+            if use_bias:
+                self.bias = nn.Parameter(torch.Tensor(outputs))
+                nn.init.zeros_(self.bias)
+
+        def forward(self, x: Any, adj: Any) -> Any:
+            output = torch.mm(adj, torch.mm(x, self.kernel))
+            return output if self.bias is None else output + self.bias
+
+    class GraphAttention(nn.Module):  # type: ignore[misc, name-defined]
+        """Neighbours' features, weighted by heads of attention."""
+
+        def __init__(self, inputs: int, outputs: int, heads: int) -> None:
+            super().__init__()
+            self.heads, self.width = heads, outputs // heads
+            self.W = nn.Parameter(torch.empty(size=(inputs, outputs)))
+            self.a = nn.Parameter(torch.empty(size=(heads, 2 * self.width, 1)))
+            self.leakyrelu = nn.LeakyReLU(0.2)
+            nn.init.xavier_uniform_(self.W)
+            nn.init.xavier_uniform_(self.a)
+
+        def forward(self, x: Any, adj: Any) -> Any:
+            n = x.shape[0]
+            h = torch.mm(x, self.W).view(n, self.heads, self.width).permute(1, 0, 2)
+            source = torch.matmul(h, self.a[:, : self.width, :])
+            target = torch.matmul(h, self.a[:, self.width :, :])
+            e = self.leakyrelu(source + target.mT)
+            attention = F.softmax(torch.where(adj > 0, e, -9e16 * torch.ones_like(e)), dim=-1)
+            return torch.matmul(attention, h).permute(1, 0, 2).contiguous().view(n, -1)
+
+    class Net(nn.Module):  # type: ignore[misc, name-defined]
+        """Two layers."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = GraphAttention(64, 16, 4) if attention else GraphConv(64, 16, True)
+            self.two = GraphConv(16, 10)
+
+        def forward(self, x: Any, adj: Any) -> Any:
+            h = F.elu(self.one(x, adj)) if attention else F.relu(self.one(x, adj))
+            return F.log_softmax(self.two(h, adj), dim=1)
+
+    x, y = images(120)
+    features = torch.tensor(x.reshape(120, -1))
+    near = torch.cdist(features, features).argsort(dim=1)[:, :5]
+    adj = torch.zeros(120, 120)
+    adj[torch.arange(120).unsqueeze(1), near] = 1.0
+    adj = ((adj + adj.T) > 0).to(torch.get_default_dtype())
+    degree = adj.sum(1).pow(-0.5)
+    adj = torch.diag(degree) @ adj @ torch.diag(degree)
+    labels, known = torch.LongTensor(y), torch.arange(0, 120, 3)
+    torch.manual_seed(0)
+    model = copy_weights(torch, Net(), weights)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=5e-4)
+    losses = []
+    for _ in range(50):
+        optimizer.zero_grad()
+        loss = F.nll_loss(model(features, adj)[known], labels[known])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_graphs(attention: bool) -> None:
+    agree(graph, attention, falls=0.5)
+
+
+def vision_transformer(torch: Any, weights: dict[str, Any]) -> Losses:
+    """Patches as words (Dosovitskiy et al. 2021)."""
+    nn = torch.nn
+
+    class PatchExtractor(nn.Module):  # type: ignore[misc, name-defined]
+        """(N, C, H, W) → (N, patches, pixels)."""
+
+        def __init__(self, patch_size: int = 4) -> None:
+            super().__init__()
+            self.patch_size = patch_size
+
+        def forward(self, x: Any) -> Any:
+            b, c, p = x.size(0), x.size(1), self.patch_size
+            patches = x.unfold(2, p, p).unfold(3, p, p).contiguous().view(b, c, -1, p, p)
+            return patches.permute(0, 2, 3, 4, 1).contiguous().view(b, -1, p * p * c)
+
+    class ViT(nn.Module):  # type: ignore[misc, name-defined]
+        """Patches, a class token, places, an encoder, a head."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.embed = PatchExtractor(), nn.Linear(16, 24)
+            self.cls_token = nn.Parameter(torch.randn(1, 1, 24))
+            self.position = nn.Parameter(torch.randn(1, 5, 24) * 0.1)
+            layer = nn.TransformerEncoderLayer(24, 4, 48, 0.0, activation="gelu", batch_first=True, norm_first=True)
+            self.encoder = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)
+            self.head = nn.Sequential(nn.LayerNorm(24), nn.Linear(24, 10))
+
+        def forward(self, x: Any) -> Any:
+            x = self.embed(self.patches(x))
+            x = torch.cat([self.cls_token.expand(x.size(0), -1, -1), x], dim=1) + self.position
+            return self.head(self.encoder(x)[:, 0])
+
+    x, y = images(800)
+    torch.manual_seed(1)
+    model = copy_weights(torch, ViT(), weights)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.05)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50)
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+    losses = []
+    for i in range(50):
+        rows = slice(16 * i, 16 * i + 16)
+        loss = criterion(model(torch.tensor(x[rows])), torch.tensor(y[rows]))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_vision_transformer() -> None:
+    agree(vision_transformer, falls=0.8)
+
+
+def forward_forward(torch: Any, weights: dict[str, Any]) -> Losses:
+    """Layers that learn by themselves what is right and what is wrong (Hinton 2022)."""
+    nn = torch.nn
+
+    class Layer(nn.Linear):  # type: ignore[misc, name-defined]
+        """Has an optimiser of its own."""
+
+        def __init__(self, inputs: int, outputs: int) -> None:
+            super().__init__(inputs, outputs)
+            self.opt = torch.optim.Adam(self.parameters(), lr=0.02)
+
+        def forward(self, x: Any) -> Any:
+            direction = x / (x.norm(2, 1, keepdim=True) + 1e-4)
+            return torch.relu(torch.mm(direction, self.weight.T) + self.bias.unsqueeze(0))
+
+        def learn(self, right: Any, wrong: Any) -> tuple[float, Any, Any]:
+            good, bad = (self.forward(x).pow(2).mean(1) for x in (right, wrong))
+            loss = torch.log(1 + torch.exp(torch.cat([-good + 1.0, bad - 1.0]))).mean()
+            self.opt.zero_grad()
+            loss.backward()
+            self.opt.step()
+            return loss.item(), self.forward(right).detach(), self.forward(wrong).detach()
+
+    def overlay(x: Any, y: Any) -> Any:
+        marked = x.clone()
+        marked[:, :10] *= 0.0
+        marked[range(x.shape[0]), y] = x.max()
+        return marked
+
+    x, y = images(100)
+    data, labels = torch.tensor(x.reshape(100, -1)), torch.tensor(y)
+    wrong = torch.tensor((y + RNG(0).integers(1, 10, 100)) % 10)
+    torch.manual_seed(2)
+    layers = copy_weights(torch, nn.ModuleList([Layer(64, 32), Layer(32, 32)]), weights)
+    losses = []
+    for _ in range(25):
+        right, false = overlay(data, labels), overlay(data, wrong)
+        for layer in layers:
+            loss, right, false = layer.learn(right, false)
+            losses.append(loss)
+    goodness = []
+    for label in range(10):
+        h, total = overlay(data, label), []
+        for layer in layers:
+            h = layer(h)
+            total.append(h.pow(2).mean(1))
+        goodness.append(sum(total).unsqueeze(1))
+    found = torch.cat(goodness, 1).argmax(1)
+    return [*losses, 0.01 * (1 - found.eq(labels).float().mean().item())]
+
+
+def test_layers_that_learn_by_themselves() -> None:
+    agree(forward_forward)
+
+
+def diffusion(torch: Any, weights: dict[str, Any]) -> Losses:
+    """Noise is taken away step by step (Ho et al. 2020); a slow copy of the net follows it."""
+    nn, F = torch.nn, torch.nn.functional
+    steps = 20
+    betas = torch.linspace(1e-3, 0.2, steps)
+    alphas = 1.0 - betas
+    products = torch.cumprod(alphas, axis=0)
+    before = F.pad(products[:-1], (1, 0), value=1.0)
+    variance = betas * (1.0 - before) / (1.0 - products)
+
+    def extract(a: Any, t: Any, shape: Any) -> Any:
+        return a.gather(-1, t.cpu()).reshape(t.shape[0], *((1,) * (len(shape) - 1))).to(t.device)
+
+    class Denoiser(nn.Module):  # type: ignore[misc, name-defined]
+        """Convolutions told the time by sines."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.time = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 16))
+            self.first = nn.Conv2d(1, 16, 3, padding=1)
+            self.norm = nn.GroupNorm(4, 16)
+            self.last = nn.Conv2d(16, 1, 3, padding=1)
+
+        def forward(self, x: Any, t: Any) -> Any:
+            rates = torch.exp(torch.arange(4, device=t.device) * -(math.log(10000) / 3))
+            angles = t[:, None] * rates[None, :]
+            clock = self.time(torch.cat((angles.sin(), angles.cos()), dim=-1))
+            return self.last(F.silu(self.norm(self.first(x)) + clock[:, :, None, None]))
+
+    x, _ = images(400)
+    torch.manual_seed(3)
+    model = copy_weights(torch, Denoiser(), weights)
+    slow = copy.deepcopy(model).eval().requires_grad_(False)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    rng, losses = RNG(4), []
+    for i in range(50):
+        start = torch.tensor(x[8 * i : 8 * i + 8]) * 2 - 1
+        t, noise = torch.tensor(rng.integers(0, steps, 8)), torch.tensor(rng.standard_normal(start.shape))
+        noisy = (
+            extract(products.sqrt(), t, start.shape) * start + extract((1.0 - products).sqrt(), t, start.shape) * noise
+        )
+        loss = F.huber_loss(model(noisy, t), noise)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            for kept, new in zip(slow.parameters(), model.parameters(), strict=True):
+                kept.mul_(0.9).add_(new.data, alpha=0.1)
+        losses.append(loss.item())
+    image = torch.tensor(rng.standard_normal((2, 1, 8, 8)))
+    with torch.inference_mode():
+        for step in reversed(range(steps)):
+            t = torch.full((2,), step, dtype=torch.long)
+            predicted = betas[step] * slow(image, t) / (1.0 - products[step]).sqrt()
+            image = (image - predicted) / alphas[step].sqrt()
+            if step:
+                image = image + variance[step].sqrt() * torch.tensor(rng.standard_normal((2, 1, 8, 8)))
+    pixels = image.clamp(-1, 1).add(1).mul(127.5).to("cpu", torch.uint8).numpy()
+    assert pixels.dtype == np.uint8
+    return [*losses, 1e-3 * float(image.abs().mean())]
+
+
+def test_diffusion() -> None:
+    agree(diffusion)
+
+
+def critic(torch: Any, weights: dict[str, Any]) -> Losses:
+    """A Wasserstein critic, its gradient's norm held at 1 by a gradient of a gradient (Gulrajani et al. 2017)."""
+    nn, autograd = torch.nn, torch.autograd
+    torch.manual_seed(4)
+    generator = nn.Sequential(nn.Linear(4, 16), nn.LeakyReLU(0.2, inplace=True), nn.Linear(16, 2))
+    judge = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 16), nn.Softplus(), nn.Linear(16, 1))
+    copy_weights(torch, nn.ModuleList([generator, judge]), weights)
+    of_judge = torch.optim.Adam(judge.parameters(), lr=5e-3, betas=(0.0, 0.9))
+    of_generator = torch.optim.RMSprop(generator.parameters(), lr=5e-3)
+    rng, losses = RNG(5), []
+    for step in range(60):
+        real = torch.tensor(rng.standard_normal((16, 2)) * 0.3 + [2.0, -1.0])
+        fake = generator(torch.tensor(rng.standard_normal((16, 4))))
+        share = torch.tensor(rng.random((16, 1)))
+        between = (share * real + (1 - share) * fake.detach()).requires_grad_(True)
+        verdict = judge(between)
+        slope = autograd.grad(
+            outputs=verdict, inputs=between, grad_outputs=torch.ones(verdict.size()), create_graph=True,
+            retain_graph=True, only_inputs=True,
+        )[0]  # fmt: skip
+        penalty = ((slope.view(slope.size(0), -1).norm(2, dim=1) - 1) ** 2).mean()
+        of_judge.zero_grad()
+        loss = -torch.mean(judge(real)) + torch.mean(judge(fake.detach())) + 10 * penalty
+        loss.backward()
+        of_judge.step()
+        losses.append(loss.item())
+        if step % 3 == 0:
+            of_generator.zero_grad()
+            (-judge(fake).mean()).backward()
+            of_generator.step()
+    return losses
+
+
+def test_a_critic_with_a_gradient_penalty() -> None:
+    agree(critic)
+
+
+def learning_to_learn(torch: Any, weights: dict[str, Any]) -> Losses:
+    """Weights from which one step fits any sine wave: gradients through a step (Finn et al. 2017)."""
+    nn, F = torch.nn, torch.nn.functional
+    functional_call = torch.func.functional_call
+    torch.manual_seed(5)
+    net = copy_weights(torch, nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 1)), weights)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9, nesterov=True)
+    rng, losses = RNG(6), []
+    for _ in range(50):
+        optimizer.zero_grad()
+        total = 0.0
+        for _ in range(2):
+            size, phase = rng.uniform(0.5, 2), rng.uniform(0, 3)
+            x = torch.tensor(rng.uniform(-3, 3, (10, 1)))
+            y = size * torch.sin(x + phase)
+            fast = dict(net.named_parameters())
+            inner = F.mse_loss(functional_call(net, fast, (x[:5],)), y[:5])
+            grads = torch.autograd.grad(inner, tuple(fast.values()), create_graph=True)
+            fast = {name: p - 0.1 * g for (name, p), g in zip(fast.items(), grads, strict=True)}
+            outer = F.mse_loss(functional_call(net, fast, (x[5:],)), y[5:])
+            outer.backward()
+            total += outer.item()
+        optimizer.step()
+        losses.append(total)
+    return losses
+
+
+def test_learning_to_learn() -> None:
+    agree(learning_to_learn, falls=2.0)
+
+
+def large_model_in_small(torch: Any, weights: dict[str, Any]) -> Losses:
+    """Rotary places, root-mean-square norms, gated maps, shared key heads, a cache (Touvron et al. 2023)."""
+    nn, F = torch.nn, torch.nn.functional
+    width, heads, shared, head = 16, 4, 2, 4
+    tokens, vocabulary = words()
+
+    def rotate(x: Any, cos: Any, sin: Any) -> Any:
+        even, odd = x.reshape(*x.shape[:-1], -1, 2).unbind(-1)
+        cos, sin = cos[None, :, None, :], sin[None, :, None, :]
+        return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(3).type_as(x)
+
+    class RMSNorm(nn.Module):  # type: ignore[misc, name-defined]
+        """Written out."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(width))
+
+        def forward(self, x: Any) -> Any:
+            return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.weight
+
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        """Attention with a cache, then a gated map."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.wq, self.wo = (nn.Linear(width, width, bias=False) for _ in range(2))
+            self.wk, self.wv = (nn.Linear(width, shared * head, bias=False) for _ in range(2))
+            self.w1, self.w3 = (nn.Linear(width, 40, bias=False) for _ in range(2))
+            self.w2 = nn.Linear(40, width, bias=False)
+            self.attention_norm, self.ffn_norm = RMSNorm(), RMSNorm()
+            self.cache_k = self.cache_v = None
+
+        def forward(self, x: Any, start: int, cos: Any, sin: Any, mask: Any, caching: bool) -> Any:
+            b, t, _ = x.shape
+            h = self.attention_norm(x)
+            q = rotate(self.wq(h).view(b, t, heads, head), cos, sin)
+            k = rotate(self.wk(h).view(b, t, shared, head), cos, sin)
+            v = self.wv(h).view(b, t, shared, head)
+            if caching:
+                if start == 0:
+                    self.cache_k, self.cache_v = torch.zeros(b, 32, shared, head), torch.zeros(b, 32, shared, head)
+                self.cache_k[:b, start : start + t] = k
+                self.cache_v[:b, start : start + t] = v
+                k, v = self.cache_k[:b, : start + t], self.cache_v[:b, : start + t]
+            k, v = (torch.repeat_interleave(s, dim=2, repeats=heads // shared).transpose(1, 2) for s in (k, v))
+            scores = torch.matmul(q.transpose(1, 2), k.transpose(2, 3)) / math.sqrt(head)
+            if mask is not None:
+                scores = scores + mask
+            y = torch.matmul(F.softmax(scores, dim=-1), v).transpose(1, 2).contiguous().view(b, t, -1)
+            x = x + self.wo(y)
+            h = self.ffn_norm(x)
+            return x + self.w2(F.silu(self.w1(h)) * self.w3(h))
+
+    class Model(nn.Module):  # type: ignore[misc, name-defined]
+        """Words in, logits out."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.embeddings = nn.Embedding(len(vocabulary), width)
+            self.layers = nn.ModuleList(Block() for _ in range(2))
+            self.norm, self.output = RMSNorm(), nn.Linear(width, len(vocabulary), bias=False)
+            rates = 1.0 / (10000.0 ** (torch.arange(0, head, 2)[: (head // 2)].double() / head))
+            angles = torch.outer(torch.arange(32), rates)
+            self.register_buffer("cos", torch.cos(angles), persistent=False)
+            self.register_buffer("sin", torch.sin(angles), persistent=False)
+
+        def forward(self, x: Any, start: int = 0, caching: bool = False) -> Any:
+            t = x.shape[1]
+            cos, sin = self.cos[start : start + t], self.sin[start : start + t]
+            mask = None
+            if t > 1:
+                mask = torch.triu(torch.full((t, t), float("-inf")), diagonal=1)
+                mask = torch.hstack([torch.zeros((t, start)), mask])
+            h = self.embeddings(x)
+            for layer in self.layers:
+                h = layer(h, start, cos, sin, mask, caching)
+            return self.output(self.norm(h))
+
+    torch.manual_seed(6)
+    model = copy_weights(torch, Model(), weights)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.95), weight_decay=0.1)
+    losses = []
+    for i in range(50):
+        window = torch.tensor(np.stack([tokens[3 * i + 20 * j :][:13] for j in range(4)]))
+        logits = model(window[:, :-1])
+        loss = F.cross_entropy(logits.flatten(0, 1), window[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    model.eval()
+    with torch.no_grad():
+        start = torch.tensor(tokens[None, :5])
+        whole, said = model(start), start
+        logits = model(start, 0, True)
+        assert torch.allclose(whole, logits)
+        for position in range(5, 15):  # one at a time with the cache; all at once without
+            probabilities = torch.softmax(logits[:, -1] / 0.7, dim=-1)
+            ordered, index = torch.sort(probabilities, dim=-1, descending=True)
+            ordered[torch.cumsum(ordered, dim=-1) - ordered > 0.5] = 0.0
+            ordered.div_(ordered.sum(dim=-1, keepdim=True))
+            next_token = torch.gather(index, -1, ordered.argmax(-1, keepdim=True))
+            said = torch.cat([said, next_token], dim=1)
+            logits = model(next_token, position, True)
+            assert torch.allclose(logits[:, -1], model(said)[:, -1])
+    return [*losses, 1e-3 * said.sum().item()]
+
+
+def test_a_large_language_model_in_small() -> None:
+    agree(large_model_in_small)
+
+
+def bags_of_words(torch: Any, weights: dict[str, Any]) -> Losses:
+    """Which half of the text is a window of words from? Means of embeddings; a collate function; three samplers."""
+    nn, data = torch.nn, torch.utils.data
+    tokens, vocabulary = words()
+    windows = [(tokens[i : i + 4 + i % 4], int(i > len(tokens) // 2)) for i in range(0, len(tokens) - 8, 2)]
+
+    class Model(nn.Module):  # type: ignore[misc, name-defined]
+        """Mean of a bag, then a linear map."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.EmbeddingBag(len(vocabulary), 8, sparse=False)
+            self.fc = nn.Linear(8, 2)
+            self.embedding.weight.data.uniform_(-0.5, 0.5)
+            self.fc.bias.data.zero_()
+
+        def forward(self, text: Any, offsets: Any) -> Any:
+            return self.fc(self.embedding(text, offsets))
+
+    def collate_batch(batch: Any) -> tuple[Any, Any, Any]:
+        texts = [torch.tensor(text, dtype=torch.int64) for text, _ in batch]
+        labels = torch.tensor([label for _, label in batch], dtype=torch.int64)
+        offsets = torch.tensor([0, *[t.size(0) for t in texts]][:-1]).cumsum(dim=0)
+        return labels, torch.cat(texts), offsets
+
+    torch.manual_seed(7)
+    model = copy_weights(torch, Model(), weights)
+    loader = data.DataLoader(windows, batch_size=10, shuffle=False, collate_fn=collate_batch)
+    optimizer = torch.optim.SGD(model.parameters(), lr=2.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1.0, gamma=0.7)
+    losses: Losses = []
+    while len(losses) < 50:
+        for label, text, offsets in loader:
+            optimizer.zero_grad()
+            loss = nn.CrossEntropyLoss()(model(text, offsets), label)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+            losses.append(loss.item())
+        scheduler.step()
+    return losses
+
+
+def test_bags_of_words() -> None:
+    agree(bags_of_words, falls=3.0)
+
+
+def turned_digits(torch: Any, weights: dict[str, Any]) -> Losses:
+    """A net that first turns and shifts the image as it likes (Jaderberg et al. 2015)."""
+    nn, F = torch.nn, torch.nn.functional
+
+    class Net(nn.Module):  # type: ignore[misc, name-defined]
+        """A localisation net, a grid, a classifier."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.localization = nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2, stride=2), nn.ReLU(True))
+            self.fc_loc = nn.Sequential(nn.Linear(36, 8), nn.Tanh(), nn.Linear(8, 6))
+            self.fc_loc[2].weight.data.mul_(0.1)
+            self.fc_loc[2].bias.data.copy_(torch.tensor([1, 0, 0, 0, 1, 0], dtype=torch.float))
+            self.conv, self.fc = nn.Conv2d(1, 8, 3), nn.Linear(288, 10)
+
+        def forward(self, x: Any) -> Any:
+            theta = self.fc_loc(self.localization(x).view(-1, 36)).view(-1, 2, 3)
+            x = F.grid_sample(x, F.affine_grid(theta, x.size(), align_corners=False), align_corners=False)
+            return F.log_softmax(self.fc(F.relu(self.conv(x)).flatten(1)), dim=1)
+
+    x, y = images(800)
+    torch.manual_seed(8)
+    model = copy_weights(torch, Net(), weights)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    losses = []
+    for i in range(50):
+        rows = slice(16 * i, 16 * i + 16)
+        optimizer.zero_grad()
+        loss = F.nll_loss(model(torch.tensor(x[rows])), torch.tensor(y[rows]))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_spatial_transformer() -> None:
+    agree(turned_digits, tolerance=1e-5)
+
+
+def rows_of_digits(torch: Any, weights: dict[str, Any]) -> Losses:
+    """Two or three digits side by side, read column by column, their places unknown (Graves et al. 2006)."""
+    nn = torch.nn
+    x, y = images(300)
+
+    class Reader(nn.Module):  # type: ignore[misc, name-defined]
+        """Columns → a bidirectional LSTM → log-probabilities of digits and blank."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(8, 12, bidirectional=True)
+            self.fc = nn.Linear(24, 11)
+
+        def forward(self, columns: Any) -> Any:
+            return self.fc(self.lstm(columns)[0]).log_softmax(2)
+
+    torch.manual_seed(9)
+    model = copy_weights(torch, Reader(), weights)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    criterion = nn.CTCLoss(blank=10, zero_infinity=True)
+    losses = []
+    for i in range(50):
+        first = 5 * i
+        lengths = [3, 2]
+        wide = [
+            np.concatenate(list(x[first : first + 3, 0]), 1).T,
+            np.concatenate(list(x[first + 3 : first + 5, 0]), 1).T,
+        ]
+        columns = nn.utils.rnn.pad_sequence([torch.tensor(w) for w in wide])
+        targets = torch.tensor(y[first : first + 5])
+        loss = criterion(model(columns), targets, torch.tensor([24, 16]), torch.tensor(lengths))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_reading_without_alignment() -> None:
+    agree(rows_of_digits, falls=0.8)
+
+
+def parts_of_ones_own(torch: Any, weights: dict[str, Any]) -> Losses:
+    """An optimiser, a schedule, a function with its derivative, hooks, normalised weights: all written by the user."""
+    nn = torch.nn
+
+    class Lion(torch.optim.Optimizer):  # type: ignore[misc, name-defined]
+        """The sign of an average of gradients (Chen et al. 2023)."""
+
+        def __init__(self, params: Any, lr: float = 1e-4, betas: Any = (0.9, 0.99), weight_decay: float = 0.0) -> None:
+            super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+        @torch.no_grad()  # type: ignore[untyped-decorator]
+        def step(self, closure: Any = None) -> Any:
+            loss = None
+            if closure is not None:
+                with torch.enable_grad():
+                    loss = closure()
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is None:
+                        continue
+                    p.data.mul_(1 - group["lr"] * group["weight_decay"])
+                    state = self.state[p]
+                    if len(state) == 0:
+                        state["exp_avg"] = torch.zeros_like(p)
+                    beta1, beta2 = group["betas"]
+                    update = state["exp_avg"] * beta1 + p.grad * (1 - beta1)
+                    p.add_(torch.sign(update), alpha=-group["lr"])
+                    state["exp_avg"].mul_(beta2).add_(p.grad, alpha=1 - beta2)
+            return loss
+
+    class Warmup(torch.optim.lr_scheduler.LRScheduler):  # type: ignore[misc, name-defined]
+        """Up in a line, then down with the square root."""
+
+        def get_lr(self) -> list[float]:
+            step = self.last_epoch + 1
+            return [base * min(step / 5, (5 / step) ** 0.5) for base in self.base_lrs]
+
+    class Swish(torch.autograd.Function):  # type: ignore[misc, name-defined]
+        """x·sigmoid(x), its derivative by hand."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x * torch.sigmoid(x)
+
+        @staticmethod
+        def backward(ctx: Any, grad_output: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            s = torch.sigmoid(x)
+            return grad_output * (s * (1 + x * (1 - s)))
+
+    class Net(nn.Module):  # type: ignore[misc, name-defined]
+        """Two layers, of which one has its weight normalised."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.utils.spectral_norm(nn.Linear(64, 16))
+            self.last = nn.Linear(16, 10)
+            self.scales = nn.ParameterList([nn.Parameter(torch.ones(16)), nn.Parameter(torch.zeros(16))])
+
+        def forward(self, x: Any) -> Any:
+            return self.last(Swish.apply(self.first(x)) * self.scales[0] + self.scales[1])
+
+    x, y = images(800)
+    torch.manual_seed(10)
+    model = copy_weights(torch, Net(), weights)
+    seen: list[float] = []
+    model.last.register_forward_hook(lambda m, args, out: seen.append(out.abs().mean().item()))
+    model.last.register_full_backward_hook(lambda m, gi, go: seen.append(gi[0].abs().mean().item()))
+    model.scales[0].register_hook(lambda g: g * 0.5)
+    decay = [p for p in model.parameters() if p.dim() > 1]
+    rest = [p for p in model.parameters() if p.dim() <= 1]
+    optimizer = Lion([{"params": decay, "weight_decay": 0.1}, {"params": rest}], lr=3e-3)
+    scheduler = Warmup(optimizer)
+    losses = []
+    for i in range(50):
+        rows = slice(16 * i, 16 * i + 16)
+
+        def closure(rows: Any = rows) -> Any:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(torch.tensor(x[rows].reshape(16, 64))), torch.tensor(y[rows]))
+            loss.backward()
+            return loss
+
+        losses.append(optimizer.step(closure).item())
+        scheduler.step()
+    return [*losses[:25], *seen, *losses[25:]]
+
+
+@pytest.mark.filterwarnings("ignore:.*spectral_norm")
+def test_parts_of_ones_own() -> None:
+    agree(parts_of_ones_own)
