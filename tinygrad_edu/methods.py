@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import ops
-from .autograd import Variable
+from .autograd.variable import Variable
 
 
 def in_place(operation: Callable[..., Any], name: str) -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .autograd import Variable, backward, inplace, is_grad_enabled, refresh
-from .autograd.variable import set_tensor_class
+from .autograd import backward, inplace, is_grad_enabled, refresh
+from .autograd.variable import Variable, set_tensor_class
 from .errors import InputError, KindError, StateError
 from .kernels import K
 from .methods import OperationMethods

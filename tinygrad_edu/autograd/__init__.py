@@ -11,7 +11,7 @@ from .engine import backward, grad
 from .function import Operation, refresh
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
-from .variable import Variable
+from .legacy import Variable
 
 __all__ = [
     "Function",

@@ -73,12 +73,6 @@ class Variable:
     _version: Version
     _view: View | None
 
-    def __init__(self, data: Any, requires_grad: bool = False, volatile: bool = False) -> None:
-        """PyTorch's old `Variable(tensor)`: a tensor of the same memory, outside the graph."""
-        self.__class__ = type(data)
-        self._adopt(data._array, data._version)
-        self._requires_grad = requires_grad
-
     def _adopt(self, array: Any, version: Version | None = None) -> None:
         """Become the leaf that holds `array`; every way of making a tensor ends here."""
         self._array = array

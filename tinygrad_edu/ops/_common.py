@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Variable
 from ..autograd.engine import Arithmetic
+from ..autograd.variable import Variable
 from ..errors import KindError, RangeError, ShapeError, StateError
 from ..kernels import K
 from ..types import get_default_dtype

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autograd import Operation, Variable
+from ..autograd import Operation
+from ..autograd.variable import Variable
 from ..errors import InputError, KindError
 from ..kernels import K
 from ..random import DROPOUT, Generator, default_generator

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Variable
+from ..autograd.variable import Variable
 from ..errors import InputError, RangeError
 from ._common import ShapeError, normalized_dim, own_result
 from .elementwise import where

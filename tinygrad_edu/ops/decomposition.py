@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Operation, Variable
+from ..autograd import Operation
+from ..autograd.variable import Variable
 from ..errors import InputError, StateError
 from ..kernels import K
 from ._common import ShapeError, floating, normalized_dim, own_result

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Operation, Variable, is_grad_enabled
+from ..autograd import Operation, is_grad_enabled
+from ..autograd.variable import Variable
 from ..errors import InputError, KindError
 from ..kernels import K
 from ._common import (

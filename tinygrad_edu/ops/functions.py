@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Operation, Variable
+from ..autograd import Operation
+from ..autograd.variable import Variable
 from ..errors import InputError, KindError
 from ..kernels import K
 from ._common import broadcast_error, floating, promoted, unbroadcast

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ..autograd import Operation, Variable
+from ..autograd import Operation
+from ..autograd.variable import Variable
 from ..errors import KindError
 from ..kernels import K
 from ._common import Array, ShapeError, own_result

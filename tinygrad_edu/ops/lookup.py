@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Operation, Variable
+from ..autograd import Operation
+from ..autograd.variable import Variable
 from ..errors import KindError
 from ..kernels import K
 from ._common import Array, ShapeError

@@ -6,7 +6,8 @@ import builtins
 import math
 from typing import Any
 
-from ..autograd import Operation, Variable
+from ..autograd import Operation
+from ..autograd.variable import Variable
 from ..errors import KindError, RangeError
 from ..kernels import K
 from ._common import ShapeError, category, floating, normalized_dim, normalized_dims, own_result

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Variable
+from ..autograd.variable import Variable
 from ._common import Array, ShapeError
 from .shape import getitem
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Operation, Variable
+from ..autograd import Operation
+from ..autograd.variable import Variable
 from ..errors import InputError, KindError, RangeError
 from ..kernels import K
 from ._common import FLOAT32, normalized_dim, own_result

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Variable
+from ..autograd.variable import Variable
 from ..errors import InputError, KindError, RangeError
 from ._common import ShapeError, normalized_dim
 from .elementwise import where

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Operation, Variable
+from ..autograd import Operation
 from ..autograd.engine import Arithmetic
 from ..autograd.inplace import check_change, is_recorded, record_change
+from ..autograd.variable import Variable
 from ..errors import InputError, KindError, RangeError
 from ..kernels import K
 from ._common import Array, ShapeError, check_writeable, normalized_dim, own_result, result_type, unbroadcast
