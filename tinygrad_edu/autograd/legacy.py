@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..errors import KindError
 from . import variable
 
 
@@ -11,7 +12,7 @@ class _LegacyVariable(type):
 
     def __call__(cls, data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:
         if not isinstance(data, variable.Variable):
-            raise TypeError(f"Variable: data must be a Tensor, got {type(data).__name__}; make one by tensor(data)")
+            raise KindError(f"Variable: data must be a Tensor, got {type(data).__name__}; make one by tensor(data)")
         made = variable.Variable.wrap(data._array, data._version)
         made._requires_grad = requires_grad
         return made
