@@ -14,7 +14,9 @@ INSTALLED := $(if $(wildcard $(EDIT)),$(EDIT),$(USER))
 BUILD_FILES := pyproject.toml setup.py $(shell find csrc tinygrad_edu/autograd -type f 2>/dev/null) tinygrad_edu/tensor.py
 SOURCES := $(BUILD_FILES) $(shell find tinygrad_edu -type f \( -name '*.py' -o -path '*/data/files/*' \) 2>/dev/null)
 
-.PHONY: help train test lint format sizes links readme coverage sanitize clean
+LESSON ?=
+
+.PHONY: help train test lint format sizes links readme coverage lessons sanitize clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/make \1\t/p' Makefile | expand -t 16
@@ -46,6 +48,9 @@ readme: $(INSTALLED)  ## measure the figures and draw the pictures of README.md 
 
 coverage: $(EDIT)  ## write the tables of docs/coverage.md again (needs PyTorch)
 	$(BIN)/python tools/coverage_table.py
+
+lessons: $(EDIT)  ## run the lessons with three seeds and write docs/lessons.md again (make lessons LESSON=01 for one)
+	$(BIN)/python tools/lessons.py $(LESSON)
 
 sanitize: $(VENV)/stamp-dev  ## the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	PYTHON=$(BIN)/python bash tools/sanitize.sh

@@ -14,6 +14,7 @@ from tinygrad_edu import train as training
 from . import experiment, gradients, machine, reading
 from .estimate import estimate
 from .experiment import DEFAULTS, OPTIMIZERS, HParams, Refused
+from .lesson import lesson
 from .options import hidden, positive
 from .runs import compare, resume, split, verify
 from .transfer import finetune, transfer
@@ -28,6 +29,7 @@ def cli() -> None:
     """Train small models and watch their parameters being learned.
 
     \b
+    tge lesson list                      the ideas, one runnable file each
     tge train digits                     learn to read handwritten digits (a few seconds)
     tge predict runs/digits-1 drawing.png
     tge search grid digits               hyperparameters: which are best on dev?
@@ -38,7 +40,7 @@ def cli() -> None:
     """
 
 
-for command in (search, seeds, split, compare, resume, verify, estimate, finetune, transfer):
+for command in (lesson, search, seeds, split, compare, resume, verify, estimate, finetune, transfer):
     cli.add_command(command)
 
 

@@ -10,24 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.lessons.style import DEV, GREY, STYLE, TRAIN
 from tinygrad_edu.train import History, write_atomically
 
-INK, GREY, TRAIN, DEV = "#222222", "#8a8a8a", "#1f6fb4", "#d1622b"
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "figure.facecolor": "white",
-}
 TITLES = {"loss": "Loss", "accuracy": "Accuracy", "mae": "Mean absolute error (standardised)"}
 
 
