@@ -19,6 +19,11 @@ SIZES = [
     (0, 3, 4),
     (4, 3, 0),
     (250, 20, 65),
+    (7, 300, 40),
+    (2, 1100, 17),
+    (9, 1100, 80),
+    (75, 300, 200),
+    (130, 13, 100),
 ]
 
 
@@ -83,12 +88,27 @@ def test_linear(shape, layout, isa, rng):
         assert biased.shape == (*shape[:-1], 31)
 
 
-def test_rows_do_not_depend_on_each_other(isa, rng):
-    x, w = rng.normal(size=(700, 500)).astype(np.float32), rng.normal(size=(90, 500)).astype(np.float32)
-    for right in (w.T, np.ascontiguousarray(w.T)):
-        whole = native.matmul(x, right)
-        for rows in (slice(0, 1), slice(699, 700), slice(3, 20), slice(100, 400)):
-            np.testing.assert_array_equal(native.matmul(x[rows], right), whole[rows])
+@pytest.mark.parametrize(("k", "n"), [(500, 90), (500, 1), (500, 10), (13, 300), (40, 33), (1200, 64), (1, 5)])
+def test_rows_do_not_depend_on_each_other(k, n, isa, rng):
+    """Few rows are computed in other ways than many; each sums over k in the same order."""
+    for dtype in (np.float32, np.float64):
+        x, w = rng.normal(size=(300, k)).astype(dtype), rng.normal(size=(n, k)).astype(dtype)
+        for left in (x, np.ascontiguousarray(x.T).T):
+            for right in (w.T, np.ascontiguousarray(w.T)):
+                whole = native.matmul(left, right)
+                for rows in (slice(0, 1), slice(299, 300), slice(3, 9), slice(3, 20), slice(100, 180)):
+                    np.testing.assert_array_equal(native.matmul(left[rows], right), whole[rows])
+
+
+def test_nothing_is_written_outside_the_result(isa, rng):
+    for dtype in (np.float32, np.float64):
+        for m, k, n in SIZES:
+            a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(n, k)).astype(dtype).T
+            frame = np.full(m * n + 200, 77, dtype)
+            out = frame[100 : 100 + m * n].reshape(m, n)
+            check(a, b, native.matmul(a, b, out=out))
+            assert (frame[:100] == 77).all()
+            assert (frame[100 + m * n :] == 77).all()
 
 
 def test_nan_is_not_swallowed(isa):
