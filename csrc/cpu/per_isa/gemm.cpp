@@ -35,6 +35,7 @@ constexpr Blocks blocks = sizeof(T) == 4 ? blocks_of_float : blocks_of_double;
 // A tile is up to `tile_rows(nv)` rows of nv = 1, 2, 4 or 8 vectors: high for many rows, wide for few. Its sums, a row of
 // B and an element of A fill the registers.
 constexpr int usual = 2, widest = 8;
+constexpr i64 most_band = 4;  // tiles below each other in one piece of work
 constexpr int tile_rows(int nv) {
     return nv < usual ? tile_rows(usual) : nv + nv + 1 > registers ? 1 : (registers - 1 - nv) / nv;
 }
@@ -218,6 +219,7 @@ struct Product {
     bool transposing;          // B is transposed in registers
     int nv;                    // vectors of a strip: nr = nv·W columns of B
     i64 nr, tiles;             // tiles below each other, of nearly equal height
+    i64 band = 1;              // of which so many are packed and multiplied in one piece
     T* packed_b = nullptr;     // for each block of the chunk the strips, one behind the other
     i64 j0 = 0, width = 0;     // columns [j0, j0 + width)
     i64 chunk0 = 0, chunk1 = 0;  // steps [chunk0, chunk1)
@@ -242,7 +244,10 @@ struct Product {
         chunk = least(room < 1 ? 1 : room, k_blocks) * kc;
         const i64 mr = transposing ? transposing_rows : a_form == A::rows ? direct_tile_rows(nv) : tile_rows(nv);
         tiles = (g.m + mr - 1) / mr;
+        // The rows of a transposed A lie side by side: those of several tiles come with the same lines of the cache.
+        if (g.a_row == 1 && !direct_a && tiles >= 4) band = tiles >= 8 * most_band ? most_band : 2;
     }
+    i64 bands() const { return (tiles + band - 1) / band; }
 
     const T* a() const { return static_cast<const T*>(g.a); }
     const T* b() const { return static_cast<const T*>(g.b); }
@@ -275,28 +280,59 @@ struct Product {
         }
     }
 
-    // A tile's height of rows times one group of strips.
+    // One band of tiles times one group of strips.
     void multiply(i64 piece) const {
-        const i64 t = piece / groups, i0 = first_row(t), rows = first_row(t + 1) - i0;
+        const i64 t0 = piece / groups * band, t1 = least(t0 + band, tiles);
         const i64 begin = piece % groups * group * nr, end = least(begin + group * nr, width);
         for (i64 k0 = chunk0; k0 < chunk1; k0 += kc)
-            if (transposing) multiply_transposing(i0, rows, k0, begin, end);
-            else multiply_block(i0, rows, k0, begin, end);
+            if (transposing) multiply_transposing(first_row(t0), first_row(t1) - first_row(t0), k0, begin, end);
+            else multiply_band(t0, t1, k0, begin, end);
         if (g.activation && chunk1 == g.k)
-            for (i64 i = i0; i < i0 + rows; ++i) activate<T>(g, i, j0 + begin, end - begin);
+            for (i64 i = first_row(t0); i < first_row(t1); ++i) activate<T>(g, i, j0 + begin, end - begin);
     }
 
-    // Rows [i0, i0 + rows) and columns [begin, end) of the block, steps [k0, k0 + kc).
-    void multiply_block(i64 i0, i64 rows, i64 k0, i64 begin, i64 end) const {
+    // Tiles [t0, t1) and columns [begin, end) of the block, steps [k0, k0 + kc).
+    void multiply_band(i64 t0, i64 t1, i64 k0, i64 begin, i64 end) const {
         const i64 depth = least(kc, chunk1 - k0);
-        const T* panel = a() + i0 * g.a_row + k0 * g.a_col;
-        i64 a_step = a_form == A::rows ? g.a_row : g.a_col;
-        alignas(64) T packed_a[tile_rows(usual) * size.kc + W];
-        if (!direct_a) {
-            pack(depth, rows, rows, panel, g.a_row, g.a_col, packed_a);
-            panel = packed_a;
-            a_step = rows;
+        constexpr i64 room = tile_rows(usual) * size.kc + W;  // for one tile
+        alignas(64) T packed_a[most_band * room];
+        if (band > 1) pack_band(t0, t1, k0, depth, packed_a, room);
+        for (i64 t = t0; t < t1; ++t) {
+            const i64 i0 = first_row(t), rows = first_row(t + 1) - i0;
+            const T* panel = a() + i0 * g.a_row + k0 * g.a_col;
+            if (direct_a) {
+                multiply_tiles(i0, rows, panel, a_form == A::rows ? g.a_row : g.a_col, k0, begin, end);
+                continue;
+            }
+            T* packed = packed_a + (t - t0) * room;
+            if (band == 1) pack(depth, rows, rows, panel, g.a_row, g.a_col, packed);
+            multiply_tiles(i0, rows, packed, rows, k0, begin, end);
         }
+    }
+    // The panels of several tiles of a transposed A, together. Whole vectors: what is written behind one step's rows is
+    // written again in the next step.
+    void pack_band(i64 t0, i64 t1, i64 k0, i64 depth, T* packed, i64 room) const {
+        using L = Direct<T>;
+        i64 start[most_band], rows[most_band];
+        bool whole[most_band];  // is there a vector of rows to read, if not all to keep?
+        for (i64 t = t0; t < t1; ++t) {
+            start[t - t0] = first_row(t);
+            rows[t - t0] = first_row(t + 1) - first_row(t);
+            whole[t - t0] = rows[t - t0] <= W && first_row(t) + W <= g.m;
+        }
+        const T* from = a() + k0 * g.a_col;
+        for (i64 d = 0; d < depth; ++d, from += g.a_col)
+            for (i64 t = 0; t < t1 - t0; ++t) {
+                T* to = packed + t * room + d * rows[t];
+                const T* row = from + start[t];
+                __builtin_prefetch(row + 8 * g.a_col);
+                if (whole[t]) L::store(to, L::load(row));
+                else pack_straight(1, rows[t], rows[t], row, 0, to);
+            }
+    }
+    // The tiles of rows [i0, i0 + rows).
+    void multiply_tiles(i64 i0, i64 rows, const T* panel, i64 a_step, i64 k0, i64 begin, i64 end) const {
+        const i64 depth = least(kc, chunk1 - k0);
         T* c = static_cast<T*>(g.c) + i0 * g.c_row + j0;
         const Tile<T> full = tile_of<T>(rows, nv, a_form);
         for (i64 j = begin; j < end; j += nr) {
@@ -327,14 +363,14 @@ struct Product {
         for (j0 = 0; j0 < g.n; j0 += nc) {
             width = least(nc, g.n - j0);
             // About eight pieces or more, each at least four strips wide: a matter of the shape, not of the threads.
-            groups = tiles >= 8 || !shared ? 1 : least((strips() + 3) / 4, (8 + tiles - 1) / tiles);
+            groups = bands() >= 8 || !shared ? 1 : least((strips() + 3) / 4, (8 + bands() - 1) / bands());
             group = (strips() + groups - 1) / groups;
             groups = (strips() + group - 1) / group;
             for (chunk0 = 0; chunk0 < g.k; chunk0 = chunk1) {
                 chunk1 = least(chunk0 + chunk, g.k);
                 if (!shared) {
                     pack_strips(0, strips());
-                    for (i64 piece = 0; piece < tiles * groups; ++piece) multiply(piece);
+                    for (i64 piece = 0; piece < bands() * groups; ++piece) multiply(piece);
                     continue;
                 }
                 const auto pack_piece = [](void* context, i64 first, i64 last, int) {
@@ -345,7 +381,7 @@ struct Product {
                 };
                 if (direct_b) pack_strips(0, strips());  // the last one at most
                 else parallel_for(strips(), 16, pack_piece, this);
-                parallel_for(tiles * groups, 1, multiply_piece, this);
+                parallel_for(bands() * groups, 1, multiply_piece, this);
             }
         }
     }
