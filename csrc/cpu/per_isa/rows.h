@@ -5,7 +5,9 @@
 namespace tge {
 namespace TGE_ISA {
 
-TGE_INLINE F vexp(F x) { return exp32(x); }
+// Terms of a softmax: what is below the smallest normal number is 0 beside the largest term, and to round a result to a
+// subnormal number takes a processor a hundred cycles, for every key that a mask hides.
+TGE_INLINE F vexp(F x) { return x < -87.0f ? F{} : exp32(at_least(x, -87.0f)); }
 TGE_INLINE D vexp(D x) { return Full::exp(x); }
 TGE_INLINE double sum_lanes(D v) {
     double s = v[0];

@@ -222,7 +222,7 @@ def argmin(x: Array, axis: int, keepdims: bool) -> Array:
 @quiet
 def softmax(x: Array, axis: int, *, out: Array | None = None) -> Array:
     if x.size == 0:
-        return into(out, x, x.dtype)
+        return into(out, x.copy(), x.dtype)
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
     return into(out, e / np.sum(e, axis=axis, keepdims=True), x.dtype)
 
@@ -235,7 +235,7 @@ def softmax_backward(g: Array, y: Array, axis: int, *, out: Array | None = None)
 @quiet
 def log_softmax(x: Array, axis: int, *, out: Array | None = None) -> Array:
     if x.size == 0:
-        return into(out, x, x.dtype)
+        return into(out, x.copy(), x.dtype)
     shifted = x - np.max(x, axis=axis, keepdims=True)
     return into(out, shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True)), x.dtype)
 
