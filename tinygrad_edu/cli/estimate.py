@@ -14,10 +14,10 @@ import click
 
 import tinygrad_edu as tg
 
+from ..zoo.presets import STATES, training_bytes
 from .experiment import Refused
 from .options import positive, sizes, tell
 
-STATES = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2}  # numbers an optimiser keeps per parameter
 GPU = 80e9  # bytes of a large accelerator
 
 
@@ -34,12 +34,7 @@ def layers_cost(layers: tuple[int, ...], batch: int) -> dict[str, int]:
 
 def memory(parameters: float, optimizer: str, kept: float, bytes_each: int) -> dict[str, float]:
     """Bytes of weights, gradients, the optimiser's state, and what is kept for the backward pass."""
-    return {
-        "weights": parameters * bytes_each,
-        "gradients": parameters * bytes_each,
-        "optimiser state": STATES[optimizer] * parameters * bytes_each,
-        "activations": kept * bytes_each,
-    }
+    return {**training_bytes(parameters, optimizer, bytes_each), "activations": kept * bytes_each}
 
 
 def resident() -> float:

@@ -1,11 +1,13 @@
-"""Data: sets of rows, loaders that make batches of them, seeded splits, a transform, and two embedded data sets."""
+"""Data: sets of rows, loaders that make batches of them, seeded splits, a transform, and data sets to learn from."""
 
 from .checks import check_finite, check_labels
 from .collate import default_collate, default_convert
 from .dataset import ChainDataset, ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset
 from .embedded import SPLITS, EmbeddedData, load_diabetes, load_digits
+from .found import NotFound
 from .heldout import HeldOut, HeldOutError, held_out_closed, refuse_held_out
 from .loader import DataLoader
+from .pictures import Pictures, load_fashion, load_mnist, load_textures, texture_patches
 from .samplers import (
     BatchSampler,
     DistributedSampler,
@@ -30,6 +32,8 @@ __all__ = [
     "HeldOut",
     "HeldOutError",
     "IterableDataset",
+    "NotFound",
+    "Pictures",
     "RandomSampler",
     "SPLITS",
     "Sampler",
@@ -48,7 +52,11 @@ __all__ = [
     "held_out_closed",
     "load_diabetes",
     "load_digits",
+    "load_fashion",
+    "load_mnist",
+    "load_textures",
     "random_split",
     "refuse_held_out",
+    "texture_patches",
     "train_dev_test_split",
 ]
