@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import tinygrad_edu as tg
-
 from .. import nn
+from ..creation import arange, randn
 from ..errors import InputError
 
 F = nn.functional
@@ -23,8 +22,8 @@ class GPT(nn.Module):
                  heads: int = 12, dropout: float = 0.1) -> None:  # fmt: skip
         super().__init__()
         self.context = context
-        self.tokens = nn.Embedding(vocabulary, width, _weight=0.02 * tg.randn(vocabulary, width))
-        self.places = nn.Embedding(context, width, _weight=0.02 * tg.randn(context, width))
+        self.tokens = nn.Embedding(vocabulary, width, _weight=0.02 * randn(vocabulary, width))
+        self.places = nn.Embedding(context, width, _weight=0.02 * randn(context, width))
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             [nn.TransformerEncoderLayer(width, heads, 4 * width, dropout, F.gelu, batch_first=True, norm_first=True)
@@ -37,7 +36,7 @@ class GPT(nn.Module):
         length = tokens.shape[1]
         if length > self.context:
             raise InputError(f"GPT: {length} tokens, but its context is {self.context}; cut the text")
-        x = self.dropout(self.tokens(tokens) + self.places(tg.arange(length)))
+        x = self.dropout(self.tokens(tokens) + self.places(arange(length)))
         mask = nn.Transformer.generate_square_subsequent_mask(length)
         for layer in self.layers:
             x = layer(x, src_mask=mask, is_causal=True)

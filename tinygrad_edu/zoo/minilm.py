@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-import tinygrad_edu as tg
-
 from .. import nn
+from ..creation import arange, tensor
 from ..errors import InputError
 
 F = nn.functional
@@ -42,7 +41,7 @@ class MiniLM(nn.Module):
         length = tokens.shape[1]
         if length > PLACES:
             raise InputError(f"MiniLM: {length} tokens, but it knows {PLACES} places; cut the text")
-        x = self.words(tokens) + self.places(tg.arange(length)) + self.segments.weight[0]  # (N, T, 384)
+        x = self.words(tokens) + self.places(arange(length)) + self.segments.weight[0]  # (N, T, 384)
         x = self.dropout(self.norm(x))
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=~mask)
@@ -115,7 +114,7 @@ class WordPieces:
         for i, row in enumerate(rows):
             tokens[i, : len(row)] = [self.numbers[piece] for piece in row]
         there = np.arange(tokens.shape[1]) < np.array([[len(row)] for row in rows])
-        return tg.tensor(tokens), tg.tensor(there)
+        return tensor(tokens), tensor(there)
 
 
 def _words(text: str) -> list[str]:
