@@ -48,9 +48,11 @@ class Claim:
 
     @property
     def threshold(self) -> str:
-        """The range in signs: "≥ 0.95", "≤ 0.01", "0.06 … 0.14", "yes"."""
+        """The range in signs: "≥ 0.95", "≤ 0.01", "0.06 … 0.14", "= 11", "yes"."""
         if self.low == self.high == 1.0:
             return "yes"
+        if self.low == self.high:
+            return f"= {self.low:,.10g}"
         if math.isinf(self.high):
             return f"≥ {self.low:g}"
         return f"≤ {self.high:g}" if math.isinf(self.low) else f"{self.low:g} … {self.high:g}"
