@@ -94,7 +94,7 @@ def test_links_and_pictures_are_there(root: Path) -> None:
     for target in targets:
         assert (root / target.partition("#")[0]).exists(), target
     pictures = [root / t for t in targets if t.endswith(".png")]
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     for picture in pictures:
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert picture.stat().st_size < 150_000
