@@ -47,7 +47,7 @@ T finish_scores(i64 n, i64 length, T* s, T scale, const T* mask, i64 mask_step) 
         L::store(s + i, v);
         top = vmax(top, v);
     }
-    return row_max(L::W, reinterpret_cast<const T*>(&top));
+    return max_lanes<T>(top);
 }
 
 // s = e^{s − shift}; returns the sum, in float64 over runs of 16 vectors.

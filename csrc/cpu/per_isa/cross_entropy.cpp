@@ -14,34 +14,46 @@ TGE_INLINE double weight_of(const CrossEntropy& p, i64 c) {
 template <class T>
 i64 forward(const CrossEntropy& p, i64 begin, i64 end, double* losses, double* weights, void* lse_out) {
     const i64 n = p.classes;
-    for (i64 r = begin; r < end; ++r) {
-        const T* x = static_cast<const T*>(p.x) + r * n;
-        const i64 t = p.target[r];  // read once: another Python thread might change it meanwhile
-        const bool counts = t != p.ignore_index;
-        if (counts && (t < 0 || t >= n)) return r;
-        const T top = row_max(n, x);
-        double lse, near = 0;
-        if (counts) {
+    for (i64 start = begin, block = rows_together(n); start < end; start += block) {
+        const i64 count = block < end - start ? block : end - start;
+        i64 targets[most_rows_together];
+        double tops[most_rows_together], others[most_rows_together], own[most_rows_together], all[most_rows_together];
+        for (i64 i = 0; i < most_rows_together; ++i) others[i] = all[i] = 1, own[i] = 0;
+        for (i64 r = 0; r < count; ++r) {
+            const T* x = static_cast<const T*>(p.x) + (start + r) * n;
+            const i64 t = p.target[start + r];  // read once: another Python thread might change it meanwhile
+            const bool counts = t != p.ignore_index;
+            if (counts && (t < 0 || t >= n)) return start + r;
+            targets[r] = counts ? t : -1;
+            const T top = row_max(n, x);
+            tops[r] = static_cast<double>(top);
             // Without the target's own term, so that a near-certain row keeps the digits of its small loss.
-            const double others = exp_sum<T>(t, x, top, nullptr) + exp_sum<T>(n - t - 1, x + t + 1, top, nullptr);
-            lse = static_cast<double>(top) + __builtin_log(others + __builtin_exp(static_cast<double>(x[t] - top)));
-            near = x[t] == top ? __builtin_log1p(others) : lse - static_cast<double>(x[t]);
-        } else {
-            lse = static_cast<double>(top) + __builtin_log(exp_sum<T>(n, x, top, nullptr));
+            others[r] = exp_sum<T>(n, x, top, nullptr, targets[r]);
+            own[r] = counts ? static_cast<double>(x[t] - top) : static_cast<double>(-__builtin_inff());
         }
-        double loss = 0, w = 0;
-        if (counts) {
-            w = weight_of<T>(p, t);
-            loss = w * near;
-            if (p.smoothing != 0) {
-                double spread = 0;
-                for (i64 c = 0; c < n; ++c) spread += weight_of<T>(p, c) * (lse - static_cast<double>(x[c]));
-                loss = (1 - p.smoothing) * loss + p.smoothing / static_cast<double>(n) * spread;
+        double gaps[most_rows_together];
+        __builtin_memcpy(gaps, own, sizeof gaps);
+        together<T>(count, own, [](D v) { return Lite::exp(v); }, [](double v) { return __builtin_exp(v); });
+        for (i64 r = 0; r < count; ++r) all[r] = others[r] + own[r];
+        logs<T>(count, all);
+        together<T>(count, others, [](D v) { return Lite::log1p(v); }, [](double v) { return __builtin_log1p(v); });
+        for (i64 r = 0; r < count; ++r) {
+            const double lse = tops[r] + all[r];
+            double loss = 0, w = 0;
+            if (targets[r] >= 0) {
+                w = weight_of<T>(p, targets[r]);
+                loss = w * (gaps[r] == 0 ? others[r] : all[r] - gaps[r]);
+                if (p.smoothing != 0) {
+                    const T* x = static_cast<const T*>(p.x) + (start + r) * n;
+                    double spread = 0;
+                    for (i64 c = 0; c < n; ++c) spread += weight_of<T>(p, c) * (lse - static_cast<double>(x[c]));
+                    loss = (1 - p.smoothing) * loss + p.smoothing / static_cast<double>(n) * spread;
+                }
             }
+            losses[start + r] = loss;
+            weights[start + r] = w;
+            static_cast<T*>(lse_out)[start + r] = static_cast<T>(lse);
         }
-        losses[r] = loss;
-        weights[r] = w;
-        static_cast<T*>(lse_out)[r] = static_cast<T>(lse);
     }
     return -1;
 }

@@ -9,10 +9,30 @@ namespace TGE_ISA {
 // subnormal number takes a processor a hundred cycles, for every key that a mask hides.
 TGE_INLINE F vexp(F x) { return x < -87.0f ? F{} : exp32(at_least(x, -87.0f)); }
 TGE_INLINE D vexp(D x) { return Full::exp(x); }
+// A vector's lanes brought together by f, one half with the other, until one is left.
+template <class T, int n>
+struct Fold {
+    typedef T V __attribute__((vector_size(n * sizeof(T))));
+    typedef T Half __attribute__((vector_size(n / 2 * sizeof(T))));
+    template <class Fn>
+    static TGE_INLINE T of(V v, const Fn& f) {
+        Half halves[2];
+        __builtin_memcpy(halves, &v, sizeof v);
+        return Fold<T, n / 2>::of(f(halves[0], halves[1]), f);
+    }
+};
+template <class T>
+struct Fold<T, 2> {
+    typedef T V __attribute__((vector_size(2 * sizeof(T))));
+    template <class Fn>
+    static TGE_INLINE T of(V v, const Fn& f) { return f(v[0], v[1]); }
+};
 TGE_INLINE double sum_lanes(D v) {
-    double s = v[0];
-    for (int i = 1; i < DW; ++i) s += v[i];
-    return s;
+    return Fold<double, DW>::of(v, [](auto a, auto b) __attribute__((always_inline)) { return a + b; });
+}
+template <class T>
+TGE_INLINE T max_lanes(typename Direct<T>::V v) {
+    return Fold<T, Direct<T>::W>::of(v, [](auto a, auto b) __attribute__((always_inline)) { return vmax(a, b); });
 }
 // A vector's elements added into float64 accumulators.
 TGE_INLINE D add_lanes(D sum, D v) { return sum + v; }
@@ -30,30 +50,53 @@ TGE_INLINE T row_max(i64 n, const T* x) {
     i64 i = 0;
     for (; i + L::W <= n; i += L::W) top = vmax(top, L::load(x + i));
     if (i < n) top = vmax(top, load_part<L>(x + i, n - i, static_cast<T>(-__builtin_inf())));
-    T result = top[0];
-    for (int j = 1; j < L::W; ++j) result = result > top[j] || result != result ? result : top[j];
-    return result;
+    return max_lanes<T>(top);
 }
 
-// Σ exp(x − top); with y, the terms are also written there.
+// Σ exp(x − top) but for the element `without` (−1: all of them), in float64 over runs of 8 vectors; with y, the terms are
+// also written there.
 template <class T>
-TGE_INLINE double exp_sum(i64 n, const T* x, T top, T* y) {
+TGE_INLINE double exp_sum(i64 n, const T* x, T top, T* y, i64 without = -1) {
     using L = Direct<T>;
     using V = typename L::V;
+    using Index = decltype(typename Simd<T>::I{}[0] + 0);
+    typename Simd<T>::I lane{};
+    for (int j = 0; j < L::W; ++j) lane[j] = j;
     D sum{};
+    V part{};
     i64 i = 0;
     for (; i + L::W <= n; i += L::W) {
         const V e = vexp(L::load(x + i) - top);
         if (y) L::store(y + i, e);
-        sum = add_lanes(sum, e);
+        part += without < 0 ? e : lane == static_cast<Index>(without - i) ? V{} : e;
+        if (i / L::W % 8 == 7) sum = add_lanes(sum, part), part = V{};
     }
     if (i < n) {
-        V e = vexp(load_part<L>(x + i, n - i, T(0)) - top);
+        const V e = vexp(load_part<L>(x + i, n - i, T(0)) - top);
         if (y) store_part<L>(y + i, n - i, e);
-        for (i64 j = n - i; j < L::W; ++j) e[j] = 0;
-        sum = add_lanes(sum, e);
+        part += (lane >= static_cast<Index>(n - i)) | (lane == static_cast<Index>(without - i)) ? V{} : e;
     }
-    return sum_lanes(sum);
+    return sum_lanes(add_lanes(sum, part));
+}
+
+// Rows whose logarithms are taken together, as vectors; few enough to be in the cache when they are read again.
+constexpr i64 most_rows_together = 32;
+TGE_INLINE i64 rows_together(i64 n) {
+    const i64 fit = 4096 / (n + 1) + 1;
+    return fit < most_rows_together ? fit : most_rows_together;
+}
+// x = f(x) for `most_rows_together` numbers: as vectors where the result will be rounded to float32, else exactly.
+template <class T, class Vector, class Scalar>
+TGE_INLINE void together(i64 n, double* x, const Vector& vector, const Scalar& scalar) {
+    if (sizeof(T) == 4) {
+        for (i64 i = 0; i < n; i += DW) Direct<double>::store(x + i, vector(Direct<double>::load(x + i)));
+    } else {
+        for (i64 i = 0; i < n; ++i) x[i] = scalar(x[i]);
+    }
+}
+template <class T>
+TGE_INLINE void logs(i64 n, double* x) {
+    together<T>(n, x, [](D v) __attribute__((always_inline)) { return Lite::log(v); }, [](double v) __attribute__((always_inline)) { return __builtin_log(v); });
 }
 
 // y[i] = f(x[i], z[i]) along a row, all contiguous.

@@ -18,11 +18,23 @@ void softmax(i64 rows, i64 n, const void* input, void* output) {
 
 template <class T>
 void log_softmax(i64 rows, i64 n, const void* input, void* output) {
-    for (i64 r = 0; r < rows; ++r) {
-        const T* x = static_cast<const T*>(input) + r * n;
-        T* y = static_cast<T*>(output) + r * n;
-        const T top = row_max(n, x), shift = static_cast<T>(__builtin_log(exp_sum<T>(n, x, top, nullptr)));
-        row_map(n, x, x, y, [top, shift](auto v, auto) { return (v - top) - shift; });
+    for (i64 start = 0, block = rows_together(n); start < rows; start += block) {
+        const i64 count = block < rows - start ? block : rows - start;
+        T tops[most_rows_together];
+        double shifts[most_rows_together];
+        for (double& s : shifts) s = 1;
+        for (i64 r = 0; r < count; ++r) {
+            const T* x = static_cast<const T*>(input) + (start + r) * n;
+            tops[r] = row_max(n, x);
+            shifts[r] = exp_sum<T>(n, x, tops[r], nullptr);
+        }
+        logs<T>(count, shifts);
+        for (i64 r = 0; r < count; ++r) {
+            const T* x = static_cast<const T*>(input) + (start + r) * n;
+            const T top = tops[r], shift = static_cast<T>(shifts[r]);
+            row_map(n, x, x, static_cast<T*>(output) + (start + r) * n,
+                    [top, shift](auto v, auto) { return (v - top) - shift; });
+        }
     }
 }
 
