@@ -17,6 +17,7 @@ from .finetune import load_weights, parameter_groups, replace_head
 from .history import History
 from .hparams import HParams
 from .influence import EMA, Freeze, ReduceLROnPlateau, Unfreeze, freeze, unfreeze
+from .kmeans import Clusters, k_means
 from .metrics import accuracy, mean_absolute_error, r2_score
 from .parallel import MPI, NCCL, Communicator, DataParallel, ParallelError
 from .recorder import Recorder
@@ -31,6 +32,7 @@ __all__ = [
     "Callback",
     "Checkpoint",
     "CheckpointError",
+    "Clusters",
     "Communicator",
     "DataParallel",
     "EarlyStopping",
@@ -55,6 +57,7 @@ __all__ = [
     "accuracy",
     "fingerprint",
     "freeze",
+    "k_means",
     "layer_rows",
     "load_checkpoint",
     "load_model",
