@@ -148,9 +148,9 @@ for group, centre in enumerate(on_pixels.centers + mean):
     top, left = 10 * (group // 5), 10 * (group % 5)
     sheet[top : top + 8, left : left + 8] = centre.reshape(8, 8)
     inside = digits.y[on_pixels.labels == group]
-    name = np.bincount(inside).argmax()
-    centres.text(left + 3.5, top + 8.6, f"{np.mean(inside == name):.0%} are {name}", ha="center", va="center",
-                 fontsize=9, color=INK if np.mean(inside == name) > 0.5 else DEV)  # fmt: skip
+    most = np.bincount(inside).argmax()
+    centres.text(left + 3.5, top + 8.6, f"{np.mean(inside == most):.0%} are {most}", ha="center", va="center",
+                 fontsize=9, color=INK if np.mean(inside == most) > 0.5 else DEV)  # fmt: skip
 centres.imshow(sheet, cmap="Greys")
 centres.set_axis_off()
 centres.set_title("the ten centres that k-means finds")
