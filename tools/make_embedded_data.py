@@ -1,7 +1,8 @@
-"""Make the embedded data files: `python tools/make_embedded_data.py names-0.3.0.tar.gz`.
+"""Make the embedded data files: `python tools/make_embedded_data.py names-0.3.0.tar.gz FOLDER/skimage/data`.
 
-Run once, by a maintainer who has scikit-learn (digits, diabetes) and the archive that `pip download --no-binary :all:
-names==0.3.0` gets (names); the results are committed. The files are gzip'd CSV with a fixed
+Run once, by a maintainer who has scikit-learn (digits, diabetes), the archive that `pip download --no-binary :all:
+names==0.3.0` gets (names), scikit-image (textures) and Fashion-MNIST (clothes); the results are committed. The files
+are pictures, and gzip'd CSV with a fixed
 time stamp, so that making them again gives the same bytes. Prints the SHA-256 of the text, which
 `tinygrad_edu/data/embedded.py` holds and verifies on every load.
 """
@@ -14,7 +15,12 @@ import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from sklearn.datasets import load_diabetes, load_digits  # type: ignore[import-untyped]
+
+from tinygrad_edu.data import load_fashion
+from tinygrad_edu.data.pictures import TEXTURES
 
 FILES = Path(__file__).resolve().parent.parent / "tinygrad_edu" / "data" / "files"
 
@@ -38,8 +44,30 @@ def census(archive: str) -> list[list[str]]:
     return rows
 
 
+def write_picture(name: str, pixels: np.ndarray) -> bytes:
+    """Write one grey picture; its pixels."""
+    Image.fromarray(pixels).save(FILES / f"{name}.png", optimize=True)
+    return pixels.tobytes()
+
+
+def textures(folder: Path) -> None:
+    """The upper halves of three photographs."""
+    halves = {name: np.array(Image.open(folder / f"{name}.png").convert("L"))[:256] for name in TEXTURES}
+    pixels = b"".join(write_picture(f"texture_{name}", half) for name, half in halves.items())
+    print("textures", hashlib.sha256(pixels).hexdigest())
+
+
+def fashion_sample() -> None:
+    """Forty pictures of each class, a row for each."""
+    X = load_fashion().few(40, seed=0).X.reshape(10, 40, 28, 28)
+    pixels = write_picture("fashion_sample", X.transpose(0, 2, 1, 3).reshape(280, 1120))
+    print("fashion_sample", hashlib.sha256(pixels).hexdigest())
+
+
 def main() -> None:
-    """Write digits, diabetes and names."""
+    """Write digits, diabetes, names, textures and clothes."""
+    textures(Path(sys.argv[2]))
+    fashion_sample()
     digits = load_digits()
     pixels = [f"p{row}{column}" for row in range(8) for column in range(8)]
     write(

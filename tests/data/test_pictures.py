@@ -39,6 +39,23 @@ def test_damaged_textures_are_refused(monkeypatch):
         data.load_textures()
 
 
+def test_fashion_sample_is_part_of_the_real_one():
+    parts = [data.load_fashion_sample(part) for part in ("train", "dev")]
+    for part in parts:
+        assert part.X.shape == (200, 28, 28)
+        assert np.bincount(part.y).tolist() == [20] * 10
+    with pytest.raises(ValueError, match="train and dev"):
+        data.load_fashion_sample("test")
+    try:
+        real = data.load_fashion()
+    except data.NotFound as missing:
+        pytest.skip(f"NOT COMPARED with the real files: {missing}")
+    known = {(x.tobytes(), int(y)) for x, y in zip(real.X, real.y, strict=True)}
+    here = {(x.tobytes(), int(y)) for part in parts for x, y in zip(part.X, part.y, strict=True)}
+    assert len(here) == 400
+    assert here <= known
+
+
 def test_few():
     some = data.texture_patches(10).few(3, seed=2)
     assert np.bincount(some.y).tolist() == [3, 3, 3]

@@ -8,7 +8,7 @@ from .found import NotFound
 from .heldout import HeldOut, HeldOutError, held_out_closed, refuse_held_out
 from .loader import DataLoader
 from .names import Names, load_names, next_characters
-from .pictures import Pictures, load_fashion, load_mnist, load_textures, texture_patches
+from .pictures import Pictures, load_fashion, load_fashion_sample, load_mnist, load_textures, texture_patches
 from .samplers import (
     BatchSampler,
     DistributedSampler,
@@ -55,6 +55,7 @@ __all__ = [
     "load_diabetes",
     "load_digits",
     "load_fashion",
+    "load_fashion_sample",
     "load_mnist",
     "load_names",
     "load_textures",

@@ -17,6 +17,7 @@ TEXTURES = ("brick", "grass", "gravel")
 TEXTURES_SHA256 = (
     "b6d772b5cc6a1fc79fa860db3b8982ca10dab0f4f433730307a7e94a7b4f850d"  # of the pixels, whatever the packing
 )
+FASHION_SAMPLE_SHA256 = "4f63dae1d00fce496a498190e56bdd60fe0381f6c75ecadd77205468a5b60e63"
 # SHA-256 of the decompressed files: train pictures and labels, test pictures and labels
 IDX_SHA256 = {
     "fashion": ("c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -65,20 +66,20 @@ class Pictures:
 
 def load_textures() -> dict[str, np.ndarray]:
     """Photographs of brick, grass and gravel: name → (256, 512) uint8. CC0; see `data/files/textures.md`."""
-    from PIL import Image
-
-    found = {}
-    for name in TEXTURES:
-        path = Path(__file__).parent / "files" / f"texture_{name}.png"
-        try:
-            with Image.open(path) as picture:
-                found[name] = np.array(picture.convert("L"))
-        except (OSError, SyntaxError) as error:  # PIL says "SyntaxError" of a broken PNG
-            raise InputError(
-                f"the embedded file {path.name} cannot be read ({error}); reinstall tinygrad_edu"
-            ) from None
+    found = {name: _embedded(f"texture_{name}.png") for name in TEXTURES}
     verified(b"".join(each.tobytes() for each in found.values()), TEXTURES_SHA256, "the embedded textures")
     return found
+
+
+def _embedded(file: str) -> np.ndarray:
+    """The pixels of a grey picture that comes with the package."""
+    from PIL import Image
+
+    try:
+        with Image.open(Path(__file__).parent / "files" / file) as picture:
+            return np.array(picture.convert("L"))
+    except (OSError, SyntaxError) as error:  # PIL says "SyntaxError" of a broken PNG
+        raise InputError(f"the embedded file {file} cannot be read ({error}); reinstall tinygrad_edu") from None
 
 
 def texture_patches(each: int, *, part: str = "train", seed: int = 0, size: int = 48) -> Pictures:
@@ -96,6 +97,20 @@ def texture_patches(each: int, *, part: str = "train", seed: int = 0, size: int 
             patches.append(photograph[y : y + size, left + x : left + x + size])
             labels.append(label)
     return Pictures("textures", np.stack(patches), np.array(labels, np.int64), TEXTURES)
+
+
+def load_fashion_sample(part: str = "train") -> Pictures:
+    """400 of Fashion-MNIST's training pictures, 40 of each class, half of them "train", half "dev". MIT licence.
+
+    For experiments with few examples that must run anywhere; see `data/files/fashion_sample.md`.
+    """
+    if part not in ("train", "dev"):
+        raise InputError(f"load_fashion_sample: part={part!r}; there is train and dev")
+    sheet = _embedded("fashion_sample.png")  # (280, 1120): a row of 40 pictures for each class
+    verified(sheet.tobytes(), FASHION_SAMPLE_SHA256, "the embedded sample of Fashion-MNIST")
+    X = sheet.reshape(10, 28, 40, 28).transpose(0, 2, 1, 3)[:, slice(20) if part == "train" else slice(20, 40)]
+    X = np.ascontiguousarray(X).reshape(-1, 28, 28)
+    return Pictures("fashion sample", X, np.repeat(np.arange(10), 20), FASHION)
 
 
 def load_fashion(part: str = "train") -> Pictures:
