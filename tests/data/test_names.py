@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinygrad_edu.data import embedded, load_names, next_characters
+from tinygrad_edu.data import embedded, load_names, next_characters, spell
 from tinygrad_edu.data.names import ALPHABET
 
 
@@ -39,3 +39,12 @@ def test_every_place_of_a_name_is_an_example() -> None:
         next_characters(["Ann"])
     with pytest.raises(ValueError, match="at least 1, not 0"):
         next_characters(["ann"], context=0)
+
+
+def test_numbers_are_spelt() -> None:
+    X, _ = next_characters(["abe"], context=4)
+    assert spell(X[-1:, 1:]) == ["abe"]
+    assert spell(np.array([[1, 0, 2], [0, 1, 2], [26, 1, 1]])) == ["a", "", "zaa"]
+    assert spell(np.zeros((0, 3))) == []
+    with pytest.raises(IndexError, match="from 0 to 26"):
+        spell(np.array([[27]]))

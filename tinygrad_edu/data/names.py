@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, RangeError
 from .embedded import read_embedded
 
 END = "."  # what stands before the first character of a name and after its last one: number 0
@@ -64,3 +64,11 @@ def next_characters(names: Iterable[str], context: int = 4) -> tuple[np.ndarray,
             X.append(numbers[place - context : place])
             y.append(numbers[place])
     return np.array(X, dtype=np.int64).reshape(-1, context), np.array(y, dtype=np.int64)
+
+
+def spell(tokens: np.ndarray) -> list[str]:
+    """Rows of numbers in `ALPHABET` as names: each up to its first end. RangeError for a number that is none."""
+    rows = np.asarray(tokens)
+    if rows.ndim != 2 or (rows.size and not 0 <= rows.min() <= rows.max() < len(ALPHABET)):
+        raise RangeError(f"spell: rows (N, T) of numbers from 0 to {len(ALPHABET) - 1} are wanted, not {rows!r}")
+    return ["".join(ALPHABET[number] for number in row).split(END)[0] for row in rows]

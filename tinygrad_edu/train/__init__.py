@@ -14,6 +14,7 @@ from .checkpoint import CheckpointError, fingerprint, load_checkpoint, load_mode
 from .describe import LayerRow, layer_rows, summary
 from .explore import LRCurve, StepTrace, Verdict
 from .finetune import load_weights, parameter_groups, replace_head
+from .generate import generate
 from .history import History
 from .hparams import HParams
 from .influence import EMA, Freeze, ReduceLROnPlateau, Unfreeze, freeze, unfreeze
@@ -57,6 +58,7 @@ __all__ = [
     "accuracy",
     "fingerprint",
     "freeze",
+    "generate",
     "k_means",
     "layer_rows",
     "load_checkpoint",
