@@ -7,13 +7,8 @@ from .embedded import SPLITS, EmbeddedData, load_diabetes, load_digits
 from .found import NotFound
 from .heldout import HeldOut, HeldOutError, held_out_closed, refuse_held_out
 from .loader import DataLoader
-<<<<<<< HEAD
-from .names import Names, load_names, next_characters
-from .pictures import Pictures, load_fashion, load_fashion_sample, load_mnist, load_textures, texture_patches
-=======
 from .names import Names, load_names, next_characters, spell
-from .pictures import Pictures, load_fashion, load_mnist, load_textures, texture_patches
->>>>>>> 7c99bb7 (Lesson 12: learning to make new ones; generate)
+from .pictures import Pictures, load_fashion, load_fashion_sample, load_mnist, load_textures, texture_patches
 from .samplers import (
     BatchSampler,
     DistributedSampler,
