@@ -19,6 +19,7 @@ from . import (
     cuda,
     data,
     distributions,
+    envs,
     func,
     jit,
     kernels,
