@@ -7,9 +7,6 @@ namespace {
 
 constexpr bool in_order[max_dims] = {};
 
-void require(bool holds, const Call& call, const std::string& what) {
-    if (!holds) throw py::value_error(std::string(call.name()) + ": " + what);
-}
 
 // q, k, v and the mask, checked; arguments begin at `at`.
 struct Inputs {

@@ -15,6 +15,8 @@ std::vector<Kernel>& all_kernels() {
         add_matmul(*kernels);
         add_linear(*kernels);
         add_convolution(*kernels);
+        add_pooling(*kernels);
+        add_lookup(*kernels);
         add_attention(*kernels);
         add_random(*kernels);
         add_optimisers(*kernels);

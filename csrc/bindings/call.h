@@ -47,6 +47,11 @@ struct Call {
     py::object decline_dtype(const View& v);
 };
 
+// ValueError, in the kernel's name, unless something holds.
+inline void require(bool holds, const Call& call, const std::string& what) {
+    if (!holds) throw py::value_error(std::string(call.name()) + ": " + what);
+}
+
 std::vector<Kernel>& all_kernels();
 void add_elementwise(std::vector<Kernel>& list);
 void add_memory(std::vector<Kernel>& list);
@@ -56,6 +61,8 @@ void add_losses(std::vector<Kernel>& list);
 void add_matmul(std::vector<Kernel>& list);
 void add_linear(std::vector<Kernel>& list);
 void add_convolution(std::vector<Kernel>& list);
+void add_pooling(std::vector<Kernel>& list);
+void add_lookup(std::vector<Kernel>& list);
 void add_attention(std::vector<Kernel>& list);
 void add_random(std::vector<Kernel>& list);
 void add_optimisers(std::vector<Kernel>& list);

@@ -1,32 +1,9 @@
 // Convolution and its gradients: the arrays and sizes around the kernels.
 #include "../cpu/isa.h"
-#include "reductions.h"
+#include "windows.h"
 
 namespace tge {
 namespace {
-
-constexpr bool in_order[max_dims] = {};
-constexpr int most_dims = 3;  // spatial dimensions
-
-void require(bool holds, const Call& call, const std::string& what) {
-    if (!holds) throw py::value_error(std::string(call.name()) + ": " + what);
-}
-
-// a·b + c for sizes that are not negative; MemoryError where that does not fit.
-i64 checked(i64 a, i64 b, i64 c) {
-    i64 result;
-    if (__builtin_mul_overflow(a, b, &result) || __builtin_add_overflow(result, c, &result)) throw std::bad_alloc();
-    return result;
-}
-
-std::vector<Py_ssize_t> setting(const Call& call, std::size_t at, const char* what, std::size_t dims, i64 lowest) {
-    std::vector<Py_ssize_t> values = call.shape(at);
-    require(values.size() == dims, call, std::string(what) + " has " + std::to_string(values.size()) +
-                                             " entries, one is needed for each of " + std::to_string(dims) + " dimensions");
-    for (const Py_ssize_t v : values)
-        require(v >= lowest, call, std::string(what) + " is " + std::to_string(v) + ": the least is " + std::to_string(lowest));
-    return values;
-}
 
 // The sizes of a convolution of x (N, C, *in) with w (O, C/groups, *kernel); the settings begin at argument `at`.
 struct Sizes {
@@ -76,19 +53,6 @@ struct Sizes {
     bool empty() const {
         return c.images * c.groups * c.outputs == 0 || c.channels == 0 || c.in[0] * c.in[1] * c.in[2] == 0;
     }
-};
-
-std::vector<Py_ssize_t> shape_of(const View& v, int from = 0) {
-    return std::vector<Py_ssize_t>(v.shape + from, v.shape + v.nd);
-}
-std::string text(const std::vector<Py_ssize_t>& shape) {
-    return shape_text(static_cast<int>(shape.size()), shape.data());
-}
-
-// An operand's memory, contiguous, for as long as this lives.
-struct Contiguous : LastAxes {
-    explicit Contiguous(const View& v) : LastAxes(v, in_order) { read(); }
-    void* data() const { return LastAxes::view().data; }
 };
 
 py::object zeros(int floating, const std::vector<Py_ssize_t>& shape) {

@@ -9,9 +9,6 @@ namespace {
 constexpr bool in_order[max_dims] = {};
 constexpr i64 worth_unlocking = i64{1} << 18;  // multiplications
 
-void require(bool holds, const Call& call, const std::string& what) {
-    if (!holds) throw py::value_error(std::string(call.name()) + ": " + what);
-}
 
 // An array (…, n) as a matrix of `count` rows, `step` elements apart, whose elements are `along` apart.
 class Rows {

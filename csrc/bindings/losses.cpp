@@ -27,10 +27,6 @@ py::object scalar(int floating, double value) {
     return result;
 }
 
-void require(bool holds, const Call& call, const std::string& what) {
-    if (!holds) throw py::value_error(std::string(call.name()) + ": " + what);
-}
-
 // The arguments both directions share, checked and made contiguous.
 struct Rows {
     View x, target, weight;

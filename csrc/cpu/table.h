@@ -59,6 +59,15 @@ struct Convolution {
     void* bias_gradient;  // the same, written with the weight gradient
 };
 
+// Windows over planes (*in) → (*out); fewer than three spatial dimensions have ones in front. All contiguous.
+struct Pool {
+    std::int64_t planes, in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+    void *x, *y;           // of the two, a kernel writes one
+    std::int64_t* places;  // of maxima
+    std::int64_t divisor;  // of means; 0: the number of entries
+    bool include_pad;
+};
+
 // The arrays of protocol.py's attention: q (batch, queries, depth), k (batch, keys, depth), v (batch, keys, width), mask
 // (masks, queries, keys) or nullptr, g as y; steps in elements. The other arrays are contiguous.
 struct Attention {
@@ -120,6 +129,10 @@ struct Table {
     bool (*convolve[2])(const Convolution&);
     bool (*convolve_input_gradient[2])(const Convolution&);
     bool (*convolve_weight_gradient[2])(const Convolution&);
+    // Planes [begin, end).
+    void (*max_pool[2])(const Pool&, std::int64_t begin, std::int64_t end);
+    void (*avg_pool[2])(const Pool&, std::int64_t begin, std::int64_t end);
+    void (*avg_pool_backward[2])(const Pool&, std::int64_t begin, std::int64_t end);
     bool (*attention[2])(const Attention&);
     bool (*attention_backward[2])(const Attention&);
 

@@ -299,3 +299,25 @@ def test_take_checks_first(isa):
             native.take(np.zeros((3, 2)), index)
         with pytest.raises(IndexError, match=f"{bad}.* 3 rows"):
             native.take_backward(np.zeros((2, 2)), index, 3, -1)
+
+
+def test_pools_and_lookups_give_the_same_bits_on_any_number_of_threads(threads, rng):
+    x = random(rng, (6, 8, 40, 600), np.float32)  # columns beyond one block of 512
+    index, table = rng.integers(0, 30, 5_000), random(rng, (30, 70), np.float32)
+    pool = ((3, 3), (2, 1), (1, 1))
+    results = []
+    for n in (1, 2, 3):
+        threads(n)
+        y, places = native.max_pool(x, *pool, (1, 1), True)
+        mean = native.avg_pool(x, *pool, True, True, None)
+        rows = native.take(table, index)
+        found = (y, places, native.scatter_planes(y, places, (40, 600)), mean,
+                 native.avg_pool_backward(mean, (40, 600), *pool, True, True, None),
+                 rows, native.take_backward(rows, index, 30, 7))  # fmt: skip
+        results.append(tuple(array.tobytes() for array in found))
+    assert len(set(results)) == 1
+    check("max_pool", x, *pool, (1, 1), True, ulps=0)
+    check("avg_pool", x, *pool, True, True, None, scale=10)
+    assert {"max_pool", "avg_pool", "avg_pool_backward", "scatter_planes", "take", "take_backward"} <= set(
+        native._native.counters()
+    )

@@ -12,6 +12,7 @@ void fill_softmax(Table&);
 void fill_cross_entropy(Table&);
 void fill_gemm(Table&);
 void fill_convolution(Table&);
+void fill_pooling(Table&);
 void fill_attention(Table&);
 void fill_random(Table&);
 void fill_optimisers(Table&);

@@ -16,6 +16,7 @@ static Table filled() {
     fill_cross_entropy(table);
     fill_gemm(table);
     fill_convolution(table);
+    fill_pooling(table);
     fill_attention(table);
     fill_random(table);
     fill_optimisers(table);
