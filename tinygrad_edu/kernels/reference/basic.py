@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import RangeError
+from ...errors import InputError, RangeError
 from ..protocol import Array, Axes
 
 name = "reference"
@@ -373,6 +373,9 @@ def linear_backward(
         s = gelu_backward(g, saved, activation == "gelu_tanh")
     elif saved is not None and activation != "none":
         slopes = {"relu": relu_backward, "sigmoid": sigmoid_backward, "tanh": tanh_backward, "silu": silu_backward}
+        if not isinstance(activation, str) or activation not in slopes:
+            known = ", ".join(["none", "gelu", "gelu_tanh", *slopes])
+            raise InputError(f"linear_backward: activation is {activation!r}; it can be {known}")
         s = slopes[activation](g, saved)
     rows = s.reshape(math.prod(s.shape[:-1]), s.shape[-1])
     dx = None if w is None else np.matmul(s, w)
