@@ -22,6 +22,7 @@ from .kmeans import Clusters, k_means
 from .metrics import accuracy, mean_absolute_error, r2_score
 from .parallel import MPI, NCCL, Communicator, DataParallel, ParallelError
 from .recorder import Recorder
+from .reinforce import Episodes, advantages, play, policy_loss, reinforce, rewards_to_go
 from .schedule import PerUpdate, Schedule
 from .trainer import Trainer
 
@@ -37,6 +38,7 @@ __all__ = [
     "Communicator",
     "DataParallel",
     "EarlyStopping",
+    "Episodes",
     "Freeze",
     "HParams",
     "History",
@@ -56,6 +58,7 @@ __all__ = [
     "Unfreeze",
     "Verdict",
     "accuracy",
+    "advantages",
     "fingerprint",
     "freeze",
     "generate",
@@ -66,8 +69,12 @@ __all__ = [
     "load_weights",
     "mean_absolute_error",
     "parameter_groups",
+    "play",
+    "policy_loss",
     "r2_score",
+    "reinforce",
     "replace_head",
+    "rewards_to_go",
     "save_checkpoint",
     "summary",
     "unfreeze",
