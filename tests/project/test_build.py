@@ -67,6 +67,9 @@ EXTRAS = {
     "search",
     "sklearn",
     "tensorboard",
+    "cuda12",
+    "cuda13",
+    "cuda-host",
     "dist",
 }  # each named in an error that asks for it
 

@@ -1,0 +1,2 @@
+// __pipeline_memcpy_async and its relatives are in cuda_host.h.
+#pragma once
