@@ -12,11 +12,13 @@ import tinygrad_edu as tg
 from tinygrad_edu import train as training
 
 from . import experiment, gradients, machine, reading
+from .curve import curve
 from .estimate import estimate
 from .experiment import DEFAULTS, OPTIMIZERS, HParams, Refused
 from .lesson import lesson
 from .options import hidden, positive
 from .runs import compare, resume, split, verify
+from .sizes import pretrained, size
 from .transfer import finetune, transfer
 from .tuning import search, seeds
 
@@ -35,12 +37,27 @@ def cli() -> None:
     tge search grid digits               hyperparameters: which are best on dev?
     tge seeds digits                     how much of that is chance?
     tge finetune runs/digits-1           start from what has been learned
+    tge transfer textures --per-class 2  a published model with a new last layer
     tge estimate --params 10e9           what would a larger model cost?
     tge gradcheck                        are the derivatives right?
     """
 
 
-for command in (lesson, search, seeds, split, compare, resume, verify, estimate, finetune, transfer):
+for command in (
+    lesson,
+    search,
+    seeds,
+    split,
+    compare,
+    resume,
+    verify,
+    estimate,
+    finetune,
+    transfer,
+    size,
+    pretrained,
+    curve,
+):
     cli.add_command(command)
 
 

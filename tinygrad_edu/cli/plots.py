@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.lessons.style import DEV, GREY, STYLE, TRAIN
+from tinygrad_edu.lessons.style import COLOURS, DEV, GREY, STYLE, TRAIN
 from tinygrad_edu.train import History, write_atomically
 
 TITLES = {"loss": "Loss", "accuracy": "Accuracy", "mae": "Mean absolute error (standardised)"}
@@ -51,6 +51,26 @@ def curves(history: History, path: Path, name: str, floor: float = 0.0) -> None:
         axes.grid(axis="y", color="#e6e6e6", lw=0.8)
         axes.legend(frameon=False, handlelength=1.4)
     figure.suptitle(f"{name}: {len(history)} epochs", x=0.01, ha="left", fontweight="bold")
+    _save(figure, path)
+
+
+@in_our_style
+def data_size(panels: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Accuracy against the number of examples of a class, a panel for each task, a line for each way to start."""
+    figure = _figure(4.6 * len(panels), 3.6)
+    for place, (title, rows) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(1, len(panels), place)
+        sizes = [row["per class"] for row in rows]
+        for way, colour in (("from nothing", GREY), ("pretrained", COLOURS[3])):
+            axes.plot(sizes, [row[way] for row in rows], "o-", color=colour, label=way)
+        axes.set(title=title, xscale="log", xlabel="examples of each class", ylim=(0, 1.03))
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.minorticks_off()
+        axes.legend(loc="lower right")
+        if place == 1:
+            axes.set_ylabel("accuracy on dev")
+    figure.suptitle("A pretrained model with a new last layer, and learning from nothing", x=0.01, ha="left",
+                    fontweight="bold")  # fmt: skip
     _save(figure, path)
 
 

@@ -9,6 +9,7 @@ from .heldout import HeldOut, HeldOutError, held_out_closed, refuse_held_out
 from .loader import DataLoader
 from .names import Names, load_names, next_characters, spell
 from .pictures import Pictures, load_fashion, load_fashion_sample, load_mnist, load_textures, texture_patches
+from .reviews import load_reviews
 from .samplers import (
     BatchSampler,
     DistributedSampler,
@@ -58,6 +59,7 @@ __all__ = [
     "load_fashion_sample",
     "load_mnist",
     "load_names",
+    "load_reviews",
     "load_textures",
     "next_characters",
     "random_split",

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
+
 from .. import nn
+from ..autograd import no_grad
+from ..creation import tensor
 
 F = nn.functional
 # times the channels are widened, kernel, stride, output channels, how many blocks
@@ -93,6 +97,13 @@ class EfficientNetLite0(nn.Module):
     def forward(self, x: Any) -> Any:
         """(N, 3, H, W) → (N, classes)."""
         return self.head(self.dropout(self.features(x)))
+
+
+@no_grad()
+def features_of_grey(model: EfficientNetLite0, pictures: np.ndarray, size: int = 96) -> np.ndarray:
+    """Grey pictures (n, H, W) uint8, brought to size × size and to three equal colours → their features (n, 1280)."""
+    x = F.interpolate(tensor(pictures[:, None].astype(np.float32)), size=(size, size), mode="bilinear")
+    return model.features(((x - 127) / 128).expand(-1, 3, -1, -1)).numpy()
 
 
 PARTS = {
