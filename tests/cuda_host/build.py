@@ -27,7 +27,7 @@ DYNAMIC_SHARED = re.compile(
 LOCAL_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"[^\n]*$', re.MULTILINE)
 SYSTEM_INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<([^>]+)>[^\n]*$", re.MULTILINE)
 FLAGS = {
-    "fast": ["-O2"],
+    "fast": ["-O2", "-fsanitize=integer-divide-by-zero"],  # which would end the process
     # Not -O2: accesses must stay those of the source, neither joined nor moved.
     "check": [
         "-O1",

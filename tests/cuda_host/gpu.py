@@ -109,6 +109,8 @@ class HostFunction:
                 raise TypeError(f"{self.name}: argument {i}: {error}") from None
             if wrong:
                 raise TypeError(f"{self.name}: argument {i}: the kernel takes {parameter}, given is {wrong}")
+            if isinstance(argument, cupy.ndarray) and argument.data.ptr:
+                rt().ch_name(argument.data.mem.ptr, f"argument {i}".encode())
         self._module.launch(self.name, grid, block, values, shared_mem)
         self._look_at_arrays(args)
 

@@ -146,19 +146,36 @@ class Module:
         for line in rt().ch_report().decode().splitlines():
             kind, place, other, text = line.split("\t")
             lines = [w for w in (self.where(int(place, 16)), self.where(int(other, 16))) if w]
+            text = re.sub(r"byte (\d+) of shared memory \(\d+ bytes\)", self._variable, text)
             found.append((kind, text + (" at " + " and ".join(lines) if lines else "")))
-        return found
+        return sorted(found, key=lambda p: p[0] == "uninitialised")  # which races bring about
+
+    def _variable(self, match: re.Match[str]) -> str:
+        """The shared variable at an offset, by the library's table of symbols."""
+        address = self._shared[0] - self._begin + int(match[1])
+        for line in tool("nm", "-C", "-S", str(self.path)).splitlines():
+            symbol = re.fullmatch(r"(\w+) (\w+) [bB] (.*)", line)
+            if symbol and 0 <= (offset := address - int(symbol[1], 16)) < (size := int(symbol[2], 16)):
+                name = re.sub(r"\(anonymous namespace\)::|\(.*?\)(?=::)", "", symbol[3])
+                return f"byte {offset} of shared {name} ({size} bytes)"
+        return match[0]
 
     def where(self, address: int) -> str:
         """File and line of an instruction of the library, "" for any other address."""
         if not self._begin <= address < self._end:
             return ""
-        command = ["addr2line", "-e", str(self.path), hex(address - self._begin)]
-        try:
-            told = subprocess.run(command, capture_output=True, text=True).stdout
-        except FileNotFoundError:
-            return hex(address - self._begin)
-        return re.sub(r" \(discriminator \d+\)", "", os.path.basename(told.strip()))
+        frames = tool("addr2line", "-i", "-e", str(self.path), hex(address - self._begin)).splitlines()
+        frames = [os.path.basename(frame.partition(" ")[0]) for frame in frames]
+        own = [f for f in frames if not f.startswith("cuda_host")]  # the kernel's line, not that of the emulation
+        return (own + frames + [hex(address - self._begin)])[0]
+
+
+def tool(*command: str) -> str:
+    """What a tool that comes with the compiler prints, "" where it is missing."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        return ""
 
 
 def mapped(path: Path) -> tuple[int, int]:

@@ -171,7 +171,16 @@ def arguments(**changed: Any) -> tuple[Any, ...]:
     """Right ones for `every_type`, but for those that are named."""
     gpu = host_gpu()
     d, long, b = (gpu.to_device(np.array([v], t)) for v, t in ((1.5, float), (-3, L), (200, np.uint8)))
-    given = {"d": d, "l": long, "b": b, "f": F(0.25), "g": np.float64(1), "i": I32(-7), "j": L(2**40), "u": np.uint32(2**31)}
+    given = {
+        "d": d,
+        "l": long,
+        "b": b,
+        "f": F(0.25),
+        "g": np.float64(1),
+        "i": I32(-7),
+        "j": L(2**40),
+        "u": np.uint32(2**31),
+    }
     given |= {"v": np.uint64(2**50), "flag": np.bool_(True), "out": gpu.cupy.empty((1,), float)}
     assert changed.keys() <= given.keys()
     return tuple((given | changed).values())

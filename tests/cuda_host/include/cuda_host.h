@@ -89,14 +89,15 @@ template <class T, class... Ts>
 constexpr bool ch_one_of = (std::is_same<T, Ts>::value || ...);
 template <class T>
 using ch_same = typename std::common_type<T>::type;  // the pointer alone decides on T
-#define CUDA_HOST_ATOMIC(name, result, ...)                                        \
-  template <class T>                                                               \
-  CUDA_HOST_UNCHECKED T name(T* address, ch_same<T> value) {                       \
+#define CUDA_HOST_ATOMIC(name, result, ...)                                          \
+  template <class T>                                                                 \
+  __forceinline__ T name(T* address, ch_same<T> value) {                             \
     static_assert(ch_one_of<T, __VA_ARGS__>, "CUDA has no " #name " for this type"); \
-    ch_note_atomic(address, sizeof(T));                                            \
-    const T old = *address;                                                        \
-    *address = T(result);                                                          \
-    return old;                                                                    \
+    T old;                                                                           \
+    ch_atomic_load(address, &old, sizeof(T));                                        \
+    const T changed = T(result);                                                     \
+    ch_atomic_store(address, &changed, sizeof(T));                                   \
+    return old;                                                                      \
   }
 using ch_ull = unsigned long long;
 CUDA_HOST_ATOMIC(atomicAdd, old + value, int, unsigned, ch_ull, float, double)
@@ -109,17 +110,17 @@ CUDA_HOST_ATOMIC(atomicOr, old | value, int, unsigned, ch_ull)
 CUDA_HOST_ATOMIC(atomicXor, old ^ value, int, unsigned, ch_ull)
 CUDA_HOST_ATOMIC(atomicInc, old >= value ? 0 : old + 1, unsigned)
 template <class T>
-CUDA_HOST_UNCHECKED T atomicCAS(T* address, ch_same<T> expected, ch_same<T> value) {
+__forceinline__ T atomicCAS(T* address, ch_same<T> expected, ch_same<T> value) {
   static_assert(ch_one_of<T, int, unsigned, ch_ull, unsigned short>, "CUDA has no atomicCAS for this type");
-  ch_note_atomic(address, sizeof(T));
-  const T old = *address;
-  if (old == expected) *address = value;
+  T old;
+  ch_atomic_load(address, &old, sizeof(T));
+  ch_atomic_store(address, old == expected ? &value : &old, sizeof(T));
   return old;
 }
 
 // ---- asynchronous copies: they happen only at the wait, the latest moment that the hardware may make them visible
 #define __pipeline_memcpy_async(to, from, ...) ch_async(to, from, __FILE__, __LINE__, __VA_ARGS__)
-inline void ch_async(void* to, const void* from, const char* file, int line, size_t size, size_t zeros = 0) {
+__forceinline__ void ch_async(void* to, const void* from, const char* file, int line, size_t size, size_t zeros = 0) {
   ch_async_copy(to, from, unsigned(size), unsigned(zeros), file, line);
 }
 inline void __pipeline_commit() { ch_async_commit(); }

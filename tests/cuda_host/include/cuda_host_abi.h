@@ -45,7 +45,9 @@ unsigned ch_ballot(unsigned mask, int predicate, const char* file, int line);
 // Lane 0 runs `work` once all 32 lanes have handed in their pointer (tensor core operations).
 void ch_collective(void* mine, void (*work)(void** lanes), const char* file, int line);
 void* ch_dynamic_shared();
-void ch_note_atomic(void* address, unsigned size);
+// The two halves of an atomic operation; nothing comes between them, since threads run by turns.
+void ch_atomic_load(const void* address, void* old, unsigned size);
+void ch_atomic_store(void* address, const void* value, unsigned size);
 void ch_async_copy(void* to, const void* from, unsigned size, unsigned zeros, const char* file, int line);
 void ch_async_commit();
 void ch_async_wait(int groups_left);

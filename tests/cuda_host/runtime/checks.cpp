@@ -58,7 +58,7 @@ void check_access(uintptr_t address, unsigned size, bool write, bool atomic, uin
     m = memory_at(address, size);
     if (!m && !write && address >= library_begin && address + size <= library_end) return;  // constants
     if (!m) undefined("out-of-bounds", std::string(write ? "writes " : "reads ") + std::to_string(size) +
-                      " bytes that no array holds; the array below: " + describe(address), place);
+                      " bytes that no array holds: " + describe(address), place);
     last = m, last_launch = launch_number;
     if (m->words.empty()) m->words.resize((m->size + 3) / 4);
   }
@@ -97,9 +97,13 @@ HOOKS(16)
 void __tsan_read_range(void* p, unsigned long n) { check_access(uintptr_t(p), unsigned(n), false, false, PLACE); }
 void __tsan_write_range(void* p, unsigned long n) { check_access(uintptr_t(p), unsigned(n), true, false, PLACE); }
 
-void ch_note_atomic(void* p, unsigned size) {
+void ch_atomic_load(const void* p, void* old, unsigned size) {
   check_access(uintptr_t(p), size, false, true, PLACE);
+  memcpy(old, p, size);
+}
+void ch_atomic_store(void* p, const void* value, unsigned size) {
   check_access(uintptr_t(p), size, true, true, PLACE);
+  memcpy(p, value, size);
 }
 }
 

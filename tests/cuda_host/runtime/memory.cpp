@@ -28,15 +28,22 @@ Memory* memory_at(uintptr_t address, size_t size) {
   return allocation_at(address, size);
 }
 
+// The byte of the array that holds the address, or of the one that it misses by the least.
 std::string describe(uintptr_t address) {
-  const Memory* m = memory_at(address, 1);
-  if (!m) {
-    auto it = allocations.upper_bound(address);
-    if (it == allocations.begin()) return "no memory at all";
-    m = &(--it)->second;
+  const Memory* nearest = memory_at(address, 1);
+  uintptr_t distance = nearest ? 0 : 1 << 20;
+  const auto consider = [&](const Memory& m) {
+    const uintptr_t begin = uintptr_t(m.base), end = begin + m.size;
+    const uintptr_t d = address < begin ? begin - address : address - end;
+    if (d < distance) distance = d, nearest = &m;
+  };
+  if (!nearest) {
+    consider(static_shared), consider(dynamic_shared);
+    for (const auto& a : allocations) consider(a.second);
   }
-  return "byte " + std::to_string(address - uintptr_t(m->base)) + " of " + m->name + " (" + std::to_string(m->size) +
-         " bytes)";
+  if (!nearest) return "far from every array";
+  return "byte " + std::to_string(intptr_t(address - uintptr_t(nearest->base))) + " of " + nearest->name + " (" +
+         std::to_string(nearest->size) + " bytes)";
 }
 
 extern "C" {
