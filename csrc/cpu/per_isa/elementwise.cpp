@@ -106,18 +106,27 @@ void compare(i64 n, char* const* p, const i64* stride, const double*) {
     }
 }
 
+// a and b are arrays (step 1) or one value (step 0), as in clamp and in masks.
+template <class T, int StepA, int StepB>
+void choose_run(i64 n, T* out, const uint8_t* condition, const T* a, const T* b) {
+    const T first_a = a[0], first_b = b[0];  // not read again: `out` may be where they are
+    for (i64 i = 0; i < n; ++i) {
+        const T x = StepA ? a[i] : first_a, y = StepB ? b[i] : first_b;  // both are read, so that this can be a blend
+        out[i] = condition[i] ? x : y;
+    }
+}
+
 template <class T>
 void choose(i64 n, char* const* p, const i64* stride, const double*) {
     constexpr i64 size = sizeof(T);
-    if (stride[0] == size && stride[1] == 1 && stride[2] == size && stride[3] == size) {
+    const auto dense = [&](int j) { return stride[j] == size || stride[j] == 0; };
+    if (n > 0 && stride[0] == size && stride[1] == 1 && dense(2) && dense(3)) {
         T* out = reinterpret_cast<T*>(p[0]);
         const auto* condition = reinterpret_cast<const uint8_t*>(p[1]);
         const T *a = reinterpret_cast<const T*>(p[2]), *b = reinterpret_cast<const T*>(p[3]);
-        for (i64 i = 0; i < n; ++i) {
-            const T x = a[i], y = b[i];  // both are read, so that this can be a blend
-            out[i] = condition[i] ? x : y;
-        }
-        return;
+        if (stride[2] && stride[3]) return choose_run<T, 1, 1>(n, out, condition, a, b);
+        if (stride[2]) return choose_run<T, 1, 0>(n, out, condition, a, b);
+        return stride[3] ? choose_run<T, 0, 1>(n, out, condition, a, b) : choose_run<T, 0, 0>(n, out, condition, a, b);
     }
     for (i64 i = 0; i < n; ++i)
         *reinterpret_cast<T*>(p[0] + i * stride[0]) =
