@@ -17,6 +17,7 @@ std::vector<Kernel>& all_kernels() {
         add_convolution(*kernels);
         add_pooling(*kernels);
         add_lookup(*kernels);
+        add_norms(*kernels);
         add_attention(*kernels);
         add_random(*kernels);
         add_optimisers(*kernels);

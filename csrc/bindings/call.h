@@ -63,6 +63,7 @@ void add_linear(std::vector<Kernel>& list);
 void add_convolution(std::vector<Kernel>& list);
 void add_pooling(std::vector<Kernel>& list);
 void add_lookup(std::vector<Kernel>& list);
+void add_norms(std::vector<Kernel>& list);
 void add_attention(std::vector<Kernel>& list);
 void add_random(std::vector<Kernel>& list);
 void add_optimisers(std::vector<Kernel>& list);

@@ -68,6 +68,14 @@ struct Pool {
     bool include_pad;
 };
 
+// Rows of n entries; for batch norm x is (rows, channels, n). Backward, y is dx. Without a mean, rows are not centred.
+struct Norm {
+    std::int64_t rows, channels, n;
+    const void *x, *g, *weight, *bias;  // weight, bias: or nullptr
+    void *y, *mean, *rstd;
+    double eps;
+};
+
 // The arrays of protocol.py's attention: q (batch, queries, depth), k (batch, keys, depth), v (batch, keys, width), mask
 // (masks, queries, keys) or nullptr, g as y; steps in elements. The other arrays are contiguous.
 struct Attention {
@@ -129,6 +137,11 @@ struct Table {
     bool (*convolve[2])(const Convolution&);
     bool (*convolve_input_gradient[2])(const Convolution&);
     bool (*convolve_weight_gradient[2])(const Convolution&);
+    // Rows or channels [begin, end). The sums of columns (2, n) are of weight and bias; or nullptr.
+    void (*layer_norm[2])(const Norm&, std::int64_t begin, std::int64_t end);
+    void (*layer_norm_backward[2])(const Norm&, std::int64_t begin, std::int64_t end, void* sums);
+    void (*batch_norm[2])(const Norm&, std::int64_t begin, std::int64_t end);
+    void (*batch_norm_backward[2])(const Norm&, std::int64_t begin, std::int64_t end, void* dweight, void* dbias);
     // Planes [begin, end).
     void (*max_pool[2])(const Pool&, std::int64_t begin, std::int64_t end);
     void (*avg_pool[2])(const Pool&, std::int64_t begin, std::int64_t end);

@@ -13,6 +13,7 @@ void fill_cross_entropy(Table&);
 void fill_gemm(Table&);
 void fill_convolution(Table&);
 void fill_pooling(Table&);
+void fill_norms(Table&);
 void fill_attention(Table&);
 void fill_random(Table&);
 void fill_optimisers(Table&);

@@ -109,16 +109,19 @@ TGE_INLINE void row_map(i64 n, const T* x, const T* z, T* y, const Fn& f) {
         store_part<L>(y + i, n - i, f(load_part<L>(x + i, n - i, T(0)), load_part<L>(z + i, n - i, T(0))));
 }
 
-// Σ f(x[i], z[i]), in float64; f(0, 0) is 0.
+// Σ f(x[i], z[i]), in float64 over runs of 8 vectors; f(0, 0) is 0.
 template <class T, class Fn>
 TGE_INLINE double row_sum(i64 n, const T* x, const T* z, const Fn& f) {
     using L = Direct<T>;
     D sum{};
+    typename L::V part{};
     i64 i = 0;
-    for (; i + L::W <= n; i += L::W) sum = add_lanes(sum, f(L::load(x + i), L::load(z + i)));
-    if (i < n)
-        sum = add_lanes(sum, f(load_part<L>(x + i, n - i, T(0)), load_part<L>(z + i, n - i, T(0))));
-    return sum_lanes(sum);
+    for (; i + L::W <= n; i += L::W) {
+        part += f(L::load(x + i), L::load(z + i));
+        if (i / L::W % 8 == 7) sum = add_lanes(sum, part), part = typename L::V{};
+    }
+    if (i < n) part += f(load_part<L>(x + i, n - i, T(0)), load_part<L>(z + i, n - i, T(0)));
+    return sum_lanes(add_lanes(sum, part));
 }
 
 }  // namespace TGE_ISA

@@ -17,6 +17,7 @@ static Table filled() {
     fill_gemm(table);
     fill_convolution(table);
     fill_pooling(table);
+    fill_norms(table);
     fill_attention(table);
     fill_random(table);
     fill_optimisers(table);
