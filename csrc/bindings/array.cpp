@@ -210,10 +210,56 @@ void run_loop(Inner inner, int count, const Operand* operands, int nd, const Py_
                  [](void* context, i64 begin, i64 end, int) { static_cast<Loop*>(context)->run(begin, end); }, &loop);
 }
 
+// A copy whose result lies along one dimension and its source along another, in tiles of both: a cache line of the
+// source that was fetched for one row of a tile serves the others.
+struct Tiles {
+    static constexpr i64 side = 32;
+    Inner inner;
+    View to;
+    Operand from;
+    int across, along;  // the dimensions along which source and result lie
+    i64 tiles_across, tiles_along;
+
+    void run(i64 begin, i64 end) const {
+        const i64 steps[] = {to.strides[along], from.strides[along]};
+        for (i64 tile = begin; tile < end; ++tile) {
+            const i64 a = tile % tiles_along * side, c = tile / tiles_along % tiles_across * side;
+            char* p[] = {to.data + a * steps[0], from.data + a * steps[1]};
+            i64 rest = tile / tiles_along / tiles_across;
+            for (int d = to.nd - 1; d >= 0; --d) {
+                if (d == across || d == along) continue;
+                p[0] += rest % to.shape[d] * to.strides[d];
+                p[1] += rest % to.shape[d] * from.strides[d];
+                rest /= to.shape[d];
+            }
+            const i64 columns = std::min<i64>(side, to.shape[along] - a);
+            for (i64 r = c; r < std::min<i64>(c + side, to.shape[across]); ++r) {
+                char* const row[] = {p[0] + r * to.strides[across], p[1] + r * from.strides[across]};
+                inner(columns, row, steps, nullptr);
+            }
+        }
+    }
+};
+
 void copy_into(const View& to, const View& from) {
     const Operand operands[] = {broadcast(to, to.nd), broadcast(from, to.nd)};
     const int index = to.item_size == 1 ? 0 : to.item_size == 2 ? 1 : to.item_size == 4 ? 2 : 3;
-    run_loop(kernels().copy[index], 2, operands, to.nd, to.shape, nullptr, 1);
+    const Inner inner = kernels().copy[index];
+    int along = -1, across = -1;
+    for (int d = 0; d < to.nd; ++d)
+        if (to.shape[d] >= Tiles::side) {
+            if (to.strides[d] == to.item_size) along = d;
+            if (operands[1].strides[d] == to.item_size) across = d;
+        }
+    if (along < 0 || across < 0 || along == across || to.size() < 8192)
+        return run_loop(inner, 2, operands, to.nd, to.shape, nullptr, 1);
+    Tiles tiles{inner, to, operands[1], across, along, (to.shape[across] + Tiles::side - 1) / Tiles::side,
+                (to.shape[along] + Tiles::side - 1) / Tiles::side};
+    const i64 others = to.size() / to.shape[across] / to.shape[along];
+    const Unlocked unlocked(to.size() > 65536);
+    parallel_for(tiles.tiles_along * tiles.tiles_across * others, 64, [](void* context, i64 begin, i64 end, int) {
+        static_cast<Tiles*>(context)->run(begin, end);
+    }, &tiles);
 }
 
 }  // namespace tge
