@@ -11,10 +11,11 @@ import click
 import tinygrad_edu as tg
 from tinygrad_edu import train as training
 
-from . import experiment, gradients, machine, reading
+from . import cartpole, experiment, gradients, machine, reading
 from .curve import curve
 from .estimate import estimate
-from .experiment import DEFAULTS, OPTIMIZERS, HParams, Refused
+from .experiment import DEFAULTS, OPTIMIZERS, Refused
+from .generate import generate
 from .lesson import lesson
 from .options import hidden, positive
 from .runs import compare, resume, split, verify
@@ -33,6 +34,8 @@ def cli() -> None:
     \b
     tge lesson list                      the ideas, one runnable file each
     tge train digits                     learn to read handwritten digits (a few seconds)
+    tge train names                      learn to write first names; then: tge generate runs/names-1
+    tge train cartpole                   learn from rewards to keep a pole up
     tge predict runs/digits-1 drawing.png
     tge search grid digits               hyperparameters: which are best on dev?
     tge seeds digits                     how much of that is chance?
@@ -45,6 +48,7 @@ def cli() -> None:
 
 for command in (
     lesson,
+    generate,
     search,
     seeds,
     split,
@@ -62,17 +66,35 @@ for command in (
 
 
 @cli.command()
-@click.argument("data", type=click.Choice(list(DEFAULTS)))
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows.  [digits 40, diabetes 60]")
+@click.argument("data", type=click.Choice([*DEFAULTS, "cartpole"]))
 @click.option(
-    "--lr", type=float, callback=positive("a learning rate"), help="Size of a step.  [digits 0.003, diabetes 0.01]"
+    "--task",
+    type=click.Choice(["predict", "autoencode"]),
+    help="autoencode (digits): give back the picture through a bottleneck; labels are not looked at.  [predict]",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows per update.  [32]")
+@click.option("--code", type=click.IntRange(1, 64), help="autoencode: numbers in the bottleneck.  [8]")
+@click.option("--context", type=click.IntRange(1, 16), help="names: characters that the model looks back.  [4]")
+@click.option("--algo", type=click.Choice(["reinforce"]), help="cartpole: how rewards become steps.  [reinforce]")
+@click.option("--episodes", type=click.IntRange(min=1), help="cartpole: how many are played at most.  [1200]")
+@click.option("--discount", type=click.FloatRange(0, 1), help="cartpole: what a reward one step later counts.  [0.99]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="Passes over the training rows.  [digits 40, diabetes 60, names 10, autoencode 100]",
+)
+@click.option(
+    "--lr",
+    type=float,
+    callback=positive("a learning rate"),
+    help="Size of a step.  [digits and names 0.003, diabetes 0.01, cartpole 0.02]",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Rows per update.  [32; names and autoencode 64]")
 @click.option(
     "--hidden",
     callback=hidden,
     metavar="N[,N…]",
-    help="Units of each hidden layer; 0 for none (a linear model).  [digits 128, diabetes 0]",
+    help="Units of each hidden layer; 0 for none (a linear model).  [digits and names 128, diabetes 0, "
+    "autoencode 128, cartpole 32]",
 )
 @click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), help="How gradients become steps.  [adam]")
 @click.option(
@@ -102,7 +124,7 @@ for command in (
 @click.option("--quiet", is_flag=True, help="Print one line, at the end.")
 @click.pass_context
 def train(
-    context: click.Context, data: str, out: Path, resume: str | None, threads: int | None, dist: str | None,
+    ctx: click.Context, data: str, out: Path, resume: str | None, threads: int | None, dist: str | None,
     spend_test_set: bool,
     max_seconds: float | None, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
@@ -111,6 +133,8 @@ def train(
     \b
     digits    1,797 images of handwritten digits, 8 x 8 pixels; a network of one hidden layer
     diabetes  442 patients, ten measurements each; a linear model of the disease's progression
+    names     5,163 first names of the US census; a network that says which character comes next
+    cartpole  no data: a pole on a cart, to be kept up; a policy that learns from rewards
 
     The rows are split once: the model learns on train, dev shows each epoch how it does on rows it has not seen, and
     test is used once, at the end (test-readings.json counts it). The run folder holds config.json, env.json,
@@ -120,10 +144,15 @@ def train(
     wanted = {name: value for name, value in given.items() if value is not None}
     if threads is not None:
         tg.set_num_threads(threads)
-    if wanted.get("split", "random") not in tg.data.SPLITS[data]:
-        raise click.UsageError(f"{data} has no split {wanted['split']!r}; it has {', '.join(tg.data.SPLITS[data])}")
-    if data == "diabetes" and wanted.get("label_smoothing"):
-        raise click.UsageError("--label-smoothing is for labels; diabetes has a number as its target")
+    if data == "cartpole":
+        if resume is not None or dist is not None or max_seconds is not None:
+            raise click.UsageError("cartpole takes seconds: without --resume, --dist and --max-seconds")
+        acting = cartpole.settings(wanted)
+        ctx.exit(cartpole.train(experiment.new_run(out, acting), acting, quiet))
+    for name in ("algo", "episodes", "discount"):
+        if name in wanted:
+            raise click.UsageError(f"--{name} is for cartpole; {data} has no episodes")
+    params = experiment.settings(data, wanted)
     try:
         parallel = None if dist is None else training.DataParallel(training.MPI())
     except ImportError as error:
@@ -133,7 +162,7 @@ def train(
         if parallel is None or not parallel.rank:
             run = experiment.find_run(resume, out, data) if resume is not None else None
             if run is None:
-                run = experiment.new_run(out, HParams(data=data, **{**DEFAULTS[data], **wanted}))
+                run = experiment.new_run(out, params)
             else:
                 experiment.resumed(run, data, wanted)
         if parallel is not None:  # the others get the folder of the first
@@ -145,7 +174,7 @@ def train(
         )
     except OSError as error:
         raise click.ClickException(f"{error.strerror or error}") from error
-    context.exit(status)
+    ctx.exit(status)
 
 
 @cli.command()

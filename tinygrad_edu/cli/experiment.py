@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,73 +14,29 @@ import click
 import numpy as np
 
 import tinygrad_edu as tg
-from tinygrad_edu import data, nn, optim
+from tinygrad_edu import data
 from tinygrad_edu import train as training
 
 from . import machine, plots
+from .tasks import DEFAULTS, OPTIMIZERS, TABLES, HParams, Refused, Task, build_model, prepare, settings, understood
 
-F = nn.functional
-OPTIMIZERS: dict[str, Any] = {"adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD}
-# Smoothing earns its place on the dev rows: accuracy 0.984 with 0.1, 0.971 without, means over 12 seeds.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"hidden": (128,), "lr": 3e-3, "epochs": 40, "label_smoothing": 0.1},
-    "diabetes": {"hidden": (), "lr": 1e-2, "epochs": 60},
-}
-
-
-class Refused(click.ClickException):
-    """Wrong use: a message, and exit status 2."""
-
-    exit_code = 2
-
-
-@dataclass(frozen=True)
-class HParams(training.HParams):
-    """Everything a person decides about a run of `tge`."""
-
-    data: str
-    hidden: tuple[int, ...]
-    lr: float
-    epochs: int
-    batch_size: int = 32
-    optimizer: str = "adam"
-    split: str = "random"
-    seed: int = 0
-    patience: int | None = None
-    label_smoothing: float = 0.0
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-    accumulate: int = 1
-
-
-@dataclass
-class Task:
-    """A data set made ready: split, scaled, with its loss and its sizes."""
-
-    train: data.TensorDataset
-    dev: data.TensorDataset
-    test: data.HeldOut
-    inputs: int
-    outputs: int
-    loss: Any
-    metrics: dict[str, Any]
-    preprocess: dict[str, Any]  # how inputs are scaled and outputs scaled back; goes into the run folder
-    split: str
+__all__ = ["DEFAULTS", "OPTIMIZERS", "TABLES", "HParams", "Refused", "Task", "build_model", "prepare", "settings"]
 
 
 # -- the run folder ------------------------------------------------------------------------------------------
-def new_run(out: Path, params: HParams) -> Path:
+def new_run(out: Path, params: training.HParams) -> Path:
     """Make `out/<data>-<n>` with its config.json; n is the next number that is free."""
+    config = asdict(params)
     out.mkdir(parents=True, exist_ok=True)
-    number = 1 + max([_number(p, params.data) for p in out.iterdir()], default=0)
+    number = 1 + max([_number(p, config["data"]) for p in out.iterdir()], default=0)
     while True:
-        run = out / f"{params.data}-{number}"
+        run = out / f"{config['data']}-{number}"
         try:
             run.mkdir()
             break
         except FileExistsError:  # another process took the number
             number += 1
-    write_json(run / "config.json", asdict(params))
+    write_json(run / "config.json", config)
     return run
 
 
@@ -98,22 +53,27 @@ def find_run(resume: str, out: Path, name: str) -> Path | None:
 
 def read_config(run: Path) -> HParams:
     """The hyperparameters of a run; Refused if they are not there or not to be understood."""
+    check_folder(run)
     path = run / "config.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw.get("data") == "cartpole":
+            raise Refused(f"{run}: a run of cartpole, which has no data, no epochs and no test rows")
         known = {f.name for f in fields(HParams)}
         params = HParams.from_dict({name: value for name, value in raw.items() if name in known})
-        counts = (*params.hidden, params.epochs, params.batch_size, params.patience or 1, params.accumulate)
-        understood = min(counts) > 0 and 0 < params.lr < np.inf and 0 <= params.label_smoothing < 1
-        understood = understood and params.weight_decay >= 0 and (params.clip_norm is None or params.clip_norm > 0)
-        names = params.data in DEFAULTS and params.split in data.SPLITS[params.data] and params.optimizer in OPTIMIZERS
-        if not understood or not names:
+        if not understood(params):
             raise ValueError("it has a value that tge does not write")
         return params
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise Refused(f"{path}: damaged: {error}") from None
+
+
+def check_folder(run: Path) -> None:
+    """Refused if `run` is not a run folder."""
+    try:
+        (run / "config.json").read_bytes()
     except OSError:
         raise Refused(f"{run}: no run folder of tge (it has no readable config.json)") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise Refused(f"{path}: damaged: {error}") from None
 
 
 def resumed(run: Path, name: str, wanted: dict[str, Any]) -> HParams:
@@ -141,39 +101,6 @@ def _number(path: Path, name: str) -> int:
 
 
 # -- the experiment ------------------------------------------------------------------------------------------
-def prepare(params: HParams) -> Task:
-    """Load, split and scale the data."""
-    source = data.load_digits() if params.data == "digits" else data.load_diabetes()
-    split = source.split(params.split, seed=params.seed)
-    inputs = source.X.shape[1]
-
-    def made(ready: Any, outputs: int, loss: Any, metrics: Any, preprocess: dict[str, Any]) -> Task:
-        """The task whose rows are made ready by a function of (x, y); those of test when they are opened."""
-        train, dev = (data.TensorDataset(*ready(*part[:])) for part in (split.train, split.dev))
-        test = split.test.map(lambda rows: data.TensorDataset(*ready(*rows[:])))
-        return Task(train, dev, test, inputs, outputs, loss, metrics, preprocess, str(split))
-
-    if params.data == "digits":
-        loss = functools.partial(F.cross_entropy, label_smoothing=params.label_smoothing)
-        return made(
-            lambda x, y: (x.numpy() / np.float32(16), y), 10, loss, {"accuracy": training.accuracy}, {"divide": 16}
-        )
-    x, y = split.train[:]
-    x_scale, y_scale = data.Standardize().fit(x), data.Standardize().fit(y.numpy()[:, None])
-    preprocess = {"x": x_scale.state_dict(), "y": y_scale.state_dict(), "columns": list(source.columns)}
-    metrics = {"mae": training.mean_absolute_error}
-    return made(lambda x, y: (x_scale(x), y_scale(y.numpy()[:, None])), 1, F.mse_loss, metrics, preprocess)
-
-
-def build_model(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """Linear layers with ReLU between them."""
-    layers: list[nn.Module] = []
-    for size in hidden:
-        layers += [nn.Linear(inputs, size), nn.ReLU()]
-        inputs = size
-    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
-
-
 def trainer_for(
     params: HParams,
     task: Task,
@@ -185,7 +112,7 @@ def trainer_for(
 ) -> training.Trainer:
     """The trainer of these hyperparameters; what is random in it comes from their seed, or from seeds of its own."""
     tg.manual_seed(params.seed if init_seed is None else init_seed)
-    model = build_model(task.inputs, params.hidden, task.outputs)
+    model = task.build()
     stop = [] if params.patience is None else [training.EarlyStopping("val_loss", patience=params.patience)]
     return training.Trainer(
         model,
@@ -230,9 +157,8 @@ def train(
         write_json(run / "env.json", machine.describe())
         write_json(run / "preprocess.json", task.preprocess)
     if not quiet:
-        sizes = " → ".join(str(n) for n in (task.inputs, *params.hidden, task.outputs))
         click.echo(f"data    {params.data}: {task.split}")
-        click.echo(f"model   {sizes}, {count:,} parameters; {params.optimizer}, lr {params.lr:g}, "
+        click.echo(f"model   {task.sizes}, {count:,} parameters; {params.optimizer}, lr {params.lr:g}, "
                    f"batches of {params.batch_size}")  # fmt: skip
         click.echo(f"kernels {tg.kernels.K.name} ({tg.kernels.isa()}), {tg.get_num_threads()} thread(s)")
         if parallel is not None:
@@ -271,15 +197,16 @@ def train(
         **{f"train_{k}": v for k, v in trainer.evaluate(task.train).items()},
         **{f"dev_{k}": v for k, v in trainer.evaluate(task.dev).items()},
         **score(trainer, task, spend_test_set),
+        **task.beside,
         "test_readings": len(task.test.readings),
         "parameters": count,
         "sha256": training.fingerprint(model),
         "seconds": round(seconds, 3),
     }
     write_json(run / "result.json", result)
-    plots.curves(history, run / "curves.png", params.data, loss_floor(params, task.outputs))
-    plots.weights(before, model[0].weight.detach().numpy(), run / "weights.png", task.preprocess.get("columns"))
-    report(run, result, quiet)
+    plots.curves(history, run / "curves.png", params.data, loss_floor(params, 10))
+    picture = task.draw(before, model, run)
+    report(run, result, task.headline(result), picture, quiet)
     return 0
 
 
@@ -306,16 +233,12 @@ def score(trainer: training.Trainer, task: Task, spend: bool) -> dict[str, float
     return found
 
 
-def report(run: Path, result: dict[str, Any], quiet: bool) -> None:
+def report(run: Path, result: dict[str, Any], headline: str, picture: str, quiet: bool) -> None:
     """The last lines."""
-    if "test_accuracy" in result:
-        headline = f"test accuracy {result['test_accuracy']:.4f}"
-    else:
-        headline = f"test R² {result['test_r2']:.4f}, root mean squared error {result['test_rmse']:.1f}"
     if quiet:
         click.echo(f"{headline}   {run}")
         return
     if result["stopped"]:
         click.echo(f"stopped: {result['stopped']}")
     click.echo(f"\n{headline}   ({result['parameters']:,} parameters, {result['seconds']:.1f} s of training)")
-    click.echo(f"run folder: {run}   (curves.png, weights.png, history.csv, result.json)")
+    click.echo(f"run folder: {run}   (curves.png, {picture}, history.csv, result.json)")

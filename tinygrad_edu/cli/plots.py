@@ -6,25 +6,26 @@ import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tinygrad_edu.lessons.style import COLOURS, DEV, GREY, STYLE, TRAIN
 from tinygrad_edu.train import History, write_atomically
 
+T = TypeVar("T")
 TITLES = {"loss": "Loss", "accuracy": "Accuracy", "mae": "Mean absolute error (standardised)"}
 
 
-def in_our_style(draw: Callable[..., None]) -> Callable[..., None]:
+def in_our_style(draw: Callable[..., T]) -> Callable[..., T]:
     """While `draw` draws, matplotlib has our settings; a program's own come back after it."""
 
     @functools.wraps(draw)
-    def drawing(*args: Any, **options: Any) -> None:
+    def drawing(*args: Any, **options: Any) -> T:
         import matplotlib
 
         with matplotlib.rc_context(STYLE):
-            draw(*args, **options)
+            return draw(*args, **options)
 
     return drawing
 
@@ -35,7 +36,7 @@ def curves(history: History, path: Path, name: str, floor: float = 0.0) -> None:
     measures = [c for c in history.columns if c not in ("epoch", "lr") and not c.startswith("val_")]
     if not measures:
         return
-    figure = _figure(4.6 * len(measures), 3.4)
+    figure = figure_of(4.6 * len(measures), 3.4)
     for place, measure in enumerate(measures, start=1):
         axes = figure.add_subplot(1, len(measures), place)
         for column, label, colour in ((measure, "train", TRAIN), (f"val_{measure}", "dev", DEV)):
@@ -51,13 +52,13 @@ def curves(history: History, path: Path, name: str, floor: float = 0.0) -> None:
         axes.grid(axis="y", color="#e6e6e6", lw=0.8)
         axes.legend(frameon=False, handlelength=1.4)
     figure.suptitle(f"{name}: {len(history)} epochs", x=0.01, ha="left", fontweight="bold")
-    _save(figure, path)
+    save(figure, path)
 
 
 @in_our_style
 def data_size(panels: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
     """Accuracy against the number of examples of a class, a panel for each task, a line for each way to start."""
-    figure = _figure(4.6 * len(panels), 3.6)
+    figure = figure_of(4.6 * len(panels), 3.6)
     for place, (title, rows) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(1, len(panels), place)
         sizes = [row["per class"] for row in rows]
@@ -71,7 +72,7 @@ def data_size(panels: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> 
             axes.set_ylabel("accuracy on dev")
     figure.suptitle("A pretrained model with a new last layer, and learning from nothing", x=0.01, ha="left",
                     fontweight="bold")  # fmt: skip
-    _save(figure, path)
+    save(figure, path)
 
 
 @in_our_style
@@ -92,7 +93,7 @@ def _images(before: np.ndarray, after: np.ndarray, path: Path) -> None:
     across = min(8, shown)
     down = -(-shown // across)
     limit = float(np.percentile(np.abs(after[moved]), 99.5))
-    figure = _figure(9.2, 0.75 + 4.0 * down / across)
+    figure = figure_of(9.2, 0.75 + 4.0 * down / across)
     for place, (title, layer) in enumerate((("before training", before), ("after training", after)), start=1):
         sheet = np.full((down * 9 - 1, across * 9 - 1), np.nan)  # one blank line between the images
         for i, unit in enumerate(moved):
@@ -106,12 +107,12 @@ def _images(before: np.ndarray, after: np.ndarray, path: Path) -> None:
     figure.colorbar(image, ax=figure.axes, shrink=0.8, pad=0.02, label="weight")
     how_many = f"all {shown} units" if shown == len(after) else f"the {shown} of {len(after)} units that moved most"
     figure.suptitle(f"First layer: {how_many}, 8×8 pixels each", x=0.01, ha="left", fontweight="bold")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _bars(before: np.ndarray, after: np.ndarray, path: Path, columns: Sequence[str]) -> None:
     """The coefficients of a linear model."""
-    figure = _figure(7.0, 0.9 + 0.32 * len(columns))
+    figure = figure_of(7.0, 0.9 + 0.32 * len(columns))
     axes = figure.add_subplot()
     rows = np.arange(len(columns))
     axes.barh(rows - 0.2, before, 0.36, color="#c9c9c9", label="before training")
@@ -124,13 +125,13 @@ def _bars(before: np.ndarray, after: np.ndarray, path: Path, columns: Sequence[s
     axes.set_xlabel("weight of the standardised column")
     axes.legend(frameon=False)
     figure.suptitle("The weights of the model", x=0.01, ha="left", fontweight="bold")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _maps(before: np.ndarray, after: np.ndarray, path: Path, columns: Sequence[str]) -> None:
     """Units × columns, as colours."""
     limit = float(np.abs(after).max()) or 1.0
-    figure = _figure(9.2, 4.2)
+    figure = figure_of(9.2, 4.2)
     for place, (title, layer) in enumerate((("before training", before), ("after training", after)), start=1):
         axes = figure.add_subplot(1, 2, place)
         image = axes.imshow(layer, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
@@ -139,10 +140,10 @@ def _maps(before: np.ndarray, after: np.ndarray, path: Path, columns: Sequence[s
         axes.set_ylabel("unit" if place == 1 else "")
     figure.colorbar(image, ax=figure.axes, shrink=0.8, pad=0.02, label="weight")
     figure.suptitle("First layer", x=0.01, ha="left", fontweight="bold")
-    _save(figure, path)
+    save(figure, path)
 
 
-def _figure(width: float, height: float) -> Any:
+def figure_of(width: float, height: float) -> Any:
     """A figure in our style; the Agg canvas needs no display, and leaves a user's pyplot alone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -152,7 +153,9 @@ def _figure(width: float, height: float) -> Any:
     return figure
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> str:
+    """Write a picture, atomically; the name of its file."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=140)
     write_atomically(path, picture.getvalue())
+    return path.name

@@ -13,7 +13,7 @@ import tinygrad_edu as tg
 from tinygrad_edu import data
 from tinygrad_edu import train as training
 
-from .experiment import HParams, Refused, build_model, read_config
+from .experiment import TABLES, HParams, Refused, build_model, read_config
 
 SHADES = " .:-=+*#%@"
 MAX_PIXELS = 50_000_000  # a larger picture is a mistake, or an attack by decompression
@@ -24,6 +24,9 @@ def predict(run: Path, file: Path) -> None:
     if not run.is_dir():
         raise Refused(f"{run}: there is no such run folder; tge train makes one")
     params = read_config(run)
+    if params.data not in TABLES or params.task != "predict":
+        use = f"tge generate {run}" if params.data == "names" else "see restored.png in the run folder"
+        raise Refused(f"{run}: this model does not predict a label; {use}")
     if not file.is_file():
         raise Refused(f"{file}: there is no such file")
     picture = file.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

@@ -16,12 +16,12 @@ from tinygrad_edu import train as training
 
 from ..tune.table import text_table
 from . import experiment
-from .experiment import DEFAULTS, Refused
+from .experiment import TABLES, Refused
 from .options import tell
 
 
 @click.command()
-@click.argument("data", type=click.Choice(list(DEFAULTS)))
+@click.argument("data", type=click.Choice(TABLES))
 @click.option("--split", "how", type=click.Choice(["random", "writer"]), default="random", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
@@ -146,7 +146,7 @@ def verify(context: click.Context, run: Path, other: Path | None, as_json: bool)
     checks: list[tuple[str, bool, str]] = []
     hashes = []
     for folder in [run] if other is None else [run, other]:
-        experiment.read_config(folder)
+        experiment.check_folder(folder)
         told = read_result(folder)["sha256"]
         for file in sorted((folder / "ckpt").glob("*.safetensors")):
             try:

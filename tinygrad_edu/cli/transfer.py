@@ -64,7 +64,7 @@ def digits_run(run: Path) -> tuple[HParams, dict[str, np.ndarray]]:
     if not run.is_dir():
         raise Refused(f"{run}: there is no such run folder")
     params = experiment.read_config(run)
-    if params.data != "digits" or not params.hidden:
+    if params.data != "digits" or params.task != "predict" or not params.hidden:
         raise Refused(f"{run}: a network trained on digits, with a hidden layer, is wanted: tge train digits makes one")
     return params, final_parameters(run)
 

@@ -14,7 +14,7 @@ import tinygrad_edu as tg
 from .. import tune
 from ..tune.table import text_table
 from . import experiment
-from .experiment import DEFAULTS, HParams, Refused
+from .experiment import DEFAULTS, TABLES, HParams, Refused
 from .options import Counter, sizes, tell, values
 
 STRATEGIES = ("grid", "random", "halving", "optuna")
@@ -34,7 +34,7 @@ class Maker:
 
 @click.command()
 @click.argument("strategy", type=click.Choice(STRATEGIES))
-@click.argument("data", type=click.Choice(list(DEFAULTS)))
+@click.argument("data", type=click.Choice(TABLES))
 @click.option("--lr", callback=values(float), metavar="A,B,…|LOW..HIGH", help="Learning rates to try.")
 @click.option("--hidden", callback=values(sizes, whole=True), metavar="A,B,…|LOW..HIGH",
               help="Hidden layers to try: 16,64,64x32 are three settings.")  # fmt: skip
@@ -176,7 +176,7 @@ class Varied:
 
 
 @click.command()
-@click.argument("data", type=click.Choice(list(DEFAULTS)))
+@click.argument("data", type=click.Choice(TABLES))
 @click.option("--vary", default="init,order,split", show_default=True, metavar=",".join(SOURCES) + ",all",
               help="Which sources of chance to vary, one at a time; all: these three together.")  # fmt: skip
 @click.option("-n", type=click.IntRange(min=2), default=10, show_default=True, help="Runs per source.")

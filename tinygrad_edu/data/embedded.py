@@ -18,7 +18,7 @@ SHA256 = {
     "diabetes": "9193026b7622ff944f0a6855a10107b24caf50dad69787c46e6890e69c27faca",
     "names": "29d83ba2fe23a8c80d70c5132b6725d2a5f542c7947f2c057d119dc91612d1f5",
 }
-SPLITS = {"digits": ("random", "writer"), "diabetes": ("random",)}
+SPLITS = {"digits": ("random", "writer"), "diabetes": ("random",), "names": ("random",)}
 
 
 @dataclass(frozen=True)
