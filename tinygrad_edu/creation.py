@@ -9,12 +9,11 @@ import numpy as np
 
 from . import ops
 from .errors import InputError, KindError
-from .kernels import K
+from .kernels import K, moved, on
 from .random import Generator, default_generator
 from .tensor import Tensor, shape_of, to_array
 from .types import (
     bool_,
-    check_device,
     check_dtype,
     float32,
     float64,
@@ -28,8 +27,8 @@ from .types import (
 
 
 def _made(array: Any, requires_grad: bool = False, device: Any = None) -> Any:
-    check_device(device)
-    result = Tensor._wrap(array)
+    on(device)
+    result = Tensor._wrap(array if device is None else moved(array, device))
     return result.requires_grad_() if requires_grad else result
 
 
@@ -41,12 +40,11 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """`data` as a tensor; arrays and tensors are shared, not copied, where the dtype allows it."""
-    check_device(device)
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
-    if isinstance(data, np.ndarray) and (dtype is None or check_dtype(dtype) == data.dtype):
+        return data.to(dtype=dtype, device=device)
+    if on(device) is K and isinstance(data, np.ndarray) and (dtype is None or check_dtype(dtype) == data.dtype):
         return from_numpy(data)
-    return Tensor(data, dtype)
+    return Tensor(data, dtype, device)
 
 
 def from_numpy(ndarray: Any) -> Any:
@@ -94,7 +92,7 @@ ByteTensor = _typed(uint8)
 def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor whose entries are whatever was in memory."""
     return _made(
-        K.empty(shape_of(sizes if size is None else (size,)), check_dtype(dtype or get_default_dtype())),
+        on(device).empty(shape_of(sizes if size is None else (size,)), check_dtype(dtype or get_default_dtype())),
         requires_grad,
         device,
     )
@@ -104,7 +102,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     """A tensor filled with one number."""
     wanted = check_dtype(dtype) if dtype is not None else to_array(fill_value).dtype
     fill_value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    return _made(K.full(shape_of((size,)), fill_value, wanted), requires_grad, device)
+    return _made(on(device).full(shape_of((size,)), fill_value, wanted), requires_grad, device)
 
 
 def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -148,7 +146,8 @@ def full_like(
     input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Any:
     """One number in the shape and dtype of another tensor."""
-    return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device or input.device,
+                requires_grad=requires_grad)  # fmt: skip
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -207,7 +206,7 @@ def rand(
     """Uniform in [0, 1)."""
     source = generator or default_generator
     made = source.uniform(
-        shape_of(sizes if size is None else (size,)), 0.0, 1.0, check_dtype(dtype or get_default_dtype())
+        shape_of(sizes if size is None else (size,)), 0.0, 1.0, check_dtype(dtype or get_default_dtype()), device=device
     )
     return _made(made, requires_grad, device)
 
@@ -224,7 +223,7 @@ def randn(
     source = generator or default_generator
     return _made(
         source.normal(
-            shape_of(sizes if size is None else (size,)), 0.0, 1.0, check_dtype(dtype or get_default_dtype())
+            shape_of(sizes if size is None else (size,)), 0.0, 1.0, check_dtype(dtype or get_default_dtype()), device=device
         ),
         requires_grad,
         device,
@@ -233,14 +232,16 @@ def randn(
 
 def rand_like(input: Any, *, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False) -> Any:
     """Uniform numbers in the shape and dtype of another tensor."""
-    return rand(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    return rand(input.shape, generator=generator, dtype=dtype or input.dtype, device=input.device,
+                requires_grad=requires_grad)  # fmt: skip
 
 
 def randn_like(
     input: Any, *, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False
 ) -> Any:
     """Normal numbers in the shape and dtype of another tensor."""
-    return randn(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    return randn(input.shape, generator=generator, dtype=dtype or input.dtype, device=input.device,
+                 requires_grad=requires_grad)  # fmt: skip
 
 
 def randint(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .kernels import K
+from .kernels import K, on
 from .types import CPU, check_device
 
 INIT, SHUFFLE, DROPOUT = 0, 1, 2
@@ -64,15 +64,17 @@ class Generator:
         self.manual_seed(state["seed"])
         self.used = {name: int(state[name]) for name in _STREAMS}
 
-    def uniform(self, shape: tuple[int, ...], low: float, high: float, dtype: Any, stream: str = "init") -> Array:
+    def uniform(self, shape: tuple[int, ...], low: float, high: float, dtype: Any, stream: str = "init", *,
+                device: Any = None) -> Array:  # fmt: skip
         """An array uniform in [low, high)."""
         offset = self.reserve(stream, math.prod(shape))
-        return K.uniform(shape, low, high, dtype, self.seed, _STREAMS[stream], offset)
+        return on(device).uniform(shape, low, high, dtype, self.seed, _STREAMS[stream], offset)
 
-    def normal(self, shape: tuple[int, ...], mean: float, std: float, dtype: Any, stream: str = "init") -> Array:
+    def normal(self, shape: tuple[int, ...], mean: float, std: float, dtype: Any, stream: str = "init", *,
+               device: Any = None) -> Array:  # fmt: skip
         """An array of normal numbers."""
         offset = self.reserve(stream, math.prod(shape) + 1)
-        return K.normal(shape, mean, std, dtype, self.seed, _STREAMS[stream], offset)
+        return on(device).normal(shape, mean, std, dtype, self.seed, _STREAMS[stream], offset)
 
     def uniform_(self, array: Array, low: float = 0.0, high: float = 1.0) -> Array:
         """Fill a float array, uniform in [low, high), from the init stream."""

@@ -17,14 +17,14 @@ from . import ops
 from .autograd import backward, inplace, is_grad_enabled, refresh
 from .autograd.variable import Variable, set_tensor_class
 from .errors import InputError, KindError, StateError
-from .kernels import K
+from .kernels import K, device_of, host, moved, on, on_gpu
 from .methods import OperationMethods
 from .random import Generator, default_generator
 from .types import (
     CPU,
+    CUDA,
     Size,
     bool_,
-    check_device,
     check_dtype,
     float16,
     float32,
@@ -48,7 +48,8 @@ class Tensor(OperationMethods):
     """An n-dimensional array that can remember how it was computed.
 
     `Tensor(data, dtype=None, device=None, requires_grad=False)` copies `data`: nested lists, numbers, an array or a
-    tensor. Python floats become float32 and integers int64; arrays keep their dtype. The device is the CPU.
+    tensor. Python floats become float32 and integers int64; arrays keep their dtype. The device is "cpu" or "cuda";
+    without one, the CPU, or where the tensor is that is copied.
     `Tensor(2, 3)`, whole numbers alone, is PyTorch's old form of `empty(2, 3)`.
     """
 
@@ -56,13 +57,12 @@ class Tensor(OperationMethods):
 
     def __init__(self, *data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> None:
         if all(type(n) is int for n in data) and dtype is None:
-            self._adopt(K.empty(data or (0,), get_default_dtype()))
+            self._adopt(on(device).empty(data or (0,), get_default_dtype()))
             return
         rest = [dtype, device, requires_grad][len(data) - 1 :]
         values = (*data, *rest)
         given, dtype, device, requires_grad = values
-        check_device(device)
-        self._adopt(to_array(given, dtype))
+        self._adopt(to_array(given, dtype, device))
         if requires_grad:
             self.requires_grad_()
 
@@ -91,8 +91,8 @@ class Tensor(OperationMethods):
 
     @property
     def device(self) -> Any:
-        """Where the memory is: "cpu"."""
-        return CPU
+        """Where the memory is: "cpu" or "cuda:0"."""
+        return CUDA if on_gpu(self._array) else CPU
 
     def dim(self) -> int: return self.ndim
     def numel(self) -> int: return int(self._array.size)
@@ -110,11 +110,14 @@ class Tensor(OperationMethods):
     def is_pinned(self) -> bool: return False
     def is_same_size(self, other: Any) -> bool: return bool(self.shape == other.shape)
     def storage_offset(self) -> int: return int(_layout(self._array)[3]) // int(self._array.itemsize)
-    def get_device(self) -> int: return -1
-    is_cuda = property(lambda self: False)
+    def get_device(self) -> int: return 0 if on_gpu(self._array) else -1
+    is_cuda = property(lambda self: on_gpu(self._array))
     itemsize = property(element_size)
     nbytes = property(lambda self: int(self._array.nbytes))
-    def data_ptr(self) -> int: return int(self._array.__array_interface__["data"][0])
+    def data_ptr(self) -> int:
+        """The address of the first entry."""
+        array = self._array
+        return int(array.data.ptr if on_gpu(array) else array.__array_interface__["data"][0])
 
     # -- the graph -------------------------------------------------------------------------------------------
     @property
@@ -238,12 +241,12 @@ class Tensor(OperationMethods):
         """The array itself, sharing memory; of a tensor that requires grad only with `force`."""
         if self.requires_grad and not force:
             raise StateError("numpy: the tensor requires grad; use x.detach().numpy()")
-        return self._array
+        return host(self._array) if force else _on_cpu("numpy", self._array)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         if self.requires_grad:
             raise StateError("numpy.asarray: the tensor requires grad; use x.detach()")
-        return np.array(self._array, dtype=dtype, copy=copy)
+        return np.array(_on_cpu("numpy.asarray", self._array), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
         if self.requires_grad:
@@ -256,17 +259,17 @@ class Tensor(OperationMethods):
         """The one entry as a Python number."""
         if self._array.size != 1:
             raise ops.ShapeError(f"item: a tensor of shape {self.shape} holds {self.numel()} numbers, not one")
-        return self._array.item()
+        return host(self._array).item()
 
-    def tolist(self) -> Any: return self._array.tolist()
+    def tolist(self) -> Any: return host(self._array).tolist()
     def __float__(self) -> float: return float(self.item())
     def __int__(self) -> int: return int(self.item())
-    def __index__(self) -> int: return self._array.__index__()  # type: ignore[no-any-return]
+    def __index__(self) -> int: return host(self._array).__index__()
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
             raise StateError(f"a tensor of shape {self.shape} is neither true nor false; use .any() or .all()")
-        return bool(self._array.item())
+        return bool(host(self._array).item())
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -289,11 +292,13 @@ class Tensor(OperationMethods):
         if options.pop("sci_mode") and self.dtype.kind == "f":
             options["formatter"] = {"float_kind": lambda x: f"{x:.{PRINTING['precision']}e}"}
         options["max_line_width"] = options.pop("linewidth")
-        text = np.array2string(self._array, separator=", ", prefix="tensor(", **options)
+        text = np.array2string(host(self._array), separator=", ", prefix="tensor(", **options)
         if self._array.size == 0:
             text = f"[], size={self.shape}"
         if self.dtype not in (float32, int64, bool_):
             text += f", dtype={self.dtype}"
+        if on_gpu(self._array):
+            text += f", device='{CUDA}'"
         if self.grad_fn is not None:
             return f"tensor({text}, grad_fn=<{self.grad_fn.name()}>)"
         return f"tensor({text}, requires_grad=True)" if self._requires_grad else f"tensor({text})"
@@ -301,8 +306,11 @@ class Tensor(OperationMethods):
     def __deepcopy__(self, memo: Any) -> Any:
         if self._node is not None:
             raise StateError("deepcopy: only leaves can be copied deeply; use x.detach().clone()")
-        memory, *layout = _layout(self._array)
-        array = _viewed(copy.deepcopy(memory, memo), *layout)  # tensors that shared memory share its one copy
+        if on_gpu(self._array):
+            array = K.copy(self._array)
+        else:
+            memory, *layout = _layout(self._array)
+            array = _viewed(copy.deepcopy(memory, memo), *layout)  # tensors that shared memory share its one copy
         twin = type(self)._wrap(array, memo.get(id(self._version)))
         memo[id(self)], memo[id(self._version)] = twin, twin._version
         twin._requires_grad = self._requires_grad
@@ -312,7 +320,7 @@ class Tensor(OperationMethods):
     def __reduce__(self) -> Any:
         if self._node is not None:
             raise StateError("pickle: only leaves can be pickled; use x.detach()")
-        return _rebuild, (type(self), self._requires_grad, *_layout(self._array))
+        return _rebuild, (type(self), self._requires_grad, str(self.device), *_layout(host(self._array)))
 
     # -- dtype and device ------------------------------------------------------------------------------------
     def to(
@@ -321,16 +329,17 @@ class Tensor(OperationMethods):
         """The tensor in another dtype, on a device, or as another tensor is; itself if it is so already."""
         for a in args[:2]:
             if isinstance(a, Variable):
-                dtype = a._array.dtype
+                dtype, device = a._array.dtype, device_of(a._array)
             elif isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda"):
                 device = a
             elif a is not None:
                 dtype = a
-        check_device(device)
+        on(device)
         wanted = self.dtype if dtype is None else check_dtype(dtype)
+        there = self if device is None else ops.to_device(self, device)
         if wanted == self.dtype:
-            return self.clone() if copy else self
-        return ops.cast(self, wanted)
+            return self.clone() if copy and there is self else there
+        return ops.cast(there, wanted)
 
     def type(self, dtype: Any = None, non_blocking: Any = False) -> Any:
         """The old name of the dtype, such as "torch.FloatTensor"; with `dtype`, the tensor in it."""
@@ -346,7 +355,7 @@ class Tensor(OperationMethods):
     def char(self) -> Any: return self.to(int8)
     def byte(self) -> Any: return self.to(uint8)
     def bool(self) -> Any: return self.to(bool_)
-    def cpu(self) -> Any: return self
+    def cpu(self) -> Any: return self.to("cpu")
     def cuda(self, device: Any = None, non_blocking: Any = False) -> Any: return self.to("cuda")
 
     def pin_memory(self) -> Any:
@@ -356,14 +365,14 @@ class Tensor(OperationMethods):
     # -- new tensors like this one -----------------------------------------------------------------------------
     def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
         """A tensor with a copy of `data`, by default in this one's dtype."""
-        return Tensor(data, dtype or self.dtype, device, requires_grad)
+        return Tensor(data, dtype or self.dtype, device or self.device, requires_grad)
 
     def new_full(
         self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
     ) -> Any:
         """A tensor of one number, by default in this one's dtype."""
-        check_device(device)
-        result = Tensor._wrap(K.full(shape_of((size,)), fill_value, check_dtype(dtype or self.dtype)))
+        there = on(device or self.device)
+        result = Tensor._wrap(there.full(shape_of((size,)), fill_value, check_dtype(dtype or self.dtype)))
         return result.requires_grad_(requires_grad)
 
     def new_empty(self, *size: Any, **options: Any) -> Any: return self.new_full(shape_of(size), 0, **options)
@@ -411,7 +420,7 @@ class Tensor(OperationMethods):
     def view(self, *shape: Any) -> Any:
         """Like reshape, but never a copy: an error where the memory does not allow a view."""
         result = ops.reshape(self, *shape)
-        if self.numel() and not np.may_share_memory(result._array, self._array):
+        if self.numel() and not _share_memory(result._array, self._array):
             raise ops.ShapeError(f"view: shape {self.shape} with strides {self.stride()} needs a copy; use reshape")
         return result
 
@@ -483,7 +492,7 @@ class Tensor(OperationMethods):
     def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
         """Overwrite every entry with 1 with probability p, else 0."""
         chance = (generator or default_generator).uniform(self.shape, 0.0, 1.0, float64)
-        return self.copy_(Tensor._wrap(chance < (p._array if isinstance(p, Variable) else p)))
+        return self.copy_(Tensor._wrap(chance < (host(p._array) if isinstance(p, Variable) else p)))
 
     def random_(self, from_: Any = 0, to: Any = None, *, generator: Generator | None = None) -> Any:
         """Overwrite every entry with a whole number in [from, to); one number alone is `to`."""
@@ -497,7 +506,7 @@ class Tensor(OperationMethods):
     def _draw(self, operation: str, draw: Any, *parameters: Any) -> Any:
         if self.dtype.kind != "f":
             raise KindError(f"{operation}: a tensor of {self.dtype} cannot hold real numbers; use a float dtype")
-        return self.copy_(Tensor._wrap(draw(self.shape, *[float(p) for p in parameters], self.dtype)))
+        return self.copy_(Tensor._wrap(draw(self.shape, *[float(p) for p in parameters], self.dtype, device=self.device)))
 
 
 def is_tensor(obj: Any) -> bool:
@@ -551,8 +560,8 @@ def _viewed(memory: Any, dtype: Any, shape: Any, offset: int, strides: Any) -> A
     return np.ndarray(shape, dtype, memory.ravel(order="K"), offset, strides)
 
 
-def _rebuild(cls: Any, requires_grad: bool, *layout: Any) -> Any:
-    tensor = cls._wrap(_viewed(*layout))
+def _rebuild(cls: Any, requires_grad: bool, device: str, *layout: Any) -> Any:
+    tensor = cls._wrap(moved(_viewed(*layout), device))
     tensor._requires_grad = requires_grad
     return tensor
 
@@ -581,8 +590,32 @@ def shape_of(size: tuple[Any, ...]) -> tuple[int, ...]:
     return shape
 
 
-def to_array(data: Any, dtype: Any = None) -> Any:
-    """A new array of `data`, in `dtype` or in the one a tensor of it has."""
+def _on_cpu(operation: str, array: Any) -> Any:
+    """The array, if it is on the CPU."""
+    if on_gpu(array):
+        raise KindError(f"{operation}: the tensor is on the GPU; copy it first, as in x.cpu().numpy()")
+    return array
+
+
+def _share_memory(a: Any, b: Any) -> bool:
+    """Whether the second array can be a view of the first one's memory, or both of a third's."""
+    if on_gpu(a):
+        return bool(a.data.mem is b.data.mem)
+    return bool(np.may_share_memory(a, b))
+
+
+def to_array(data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """A new array of `data`, in `dtype` or in the one a tensor of it has, on a device or where `data` is."""
+    there = on(device)  # it is there, or this is an error
+    if isinstance(data, Variable) and on_gpu(data._array):
+        array = K.copy(data._array) if dtype is None else K.cast(data._array, check_dtype(dtype))
+        return array if device is None else moved(array, device)
+    array = _numbers(data, dtype)
+    return array if there is K else moved(array, device)
+
+
+def _numbers(data: Any, dtype: Any) -> Any:
+    """A new NumPy array of `data`."""
     if isinstance(data, Variable):
         data = data._array
     wanted = None if dtype is None else check_dtype(dtype)
@@ -602,7 +635,7 @@ def to_array(data: Any, dtype: Any = None) -> Any:
 def _plain(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_plain(x) for x in data]
-    return data._array if isinstance(data, Variable) else data
+    return host(data._array) if isinstance(data, Variable) else data
 
 
 def _has_arrays(data: Any) -> bool:

@@ -45,7 +45,7 @@ bfloat16 = _Unsupported("bfloat16", "float32")
 
 
 class device(str):
-    """Where a tensor's memory is: "cpu". It equals the word it was made from.
+    """Where a tensor's memory is: "cpu" or "cuda:0". It equals the word it was made from.
 
     `type` is the kind of device and `index` its number, or None.
     """
@@ -70,7 +70,7 @@ class device(str):
         return device, (str(self),)
 
 
-CPU = device("cpu")
+CPU, CUDA = device("cpu"), device("cuda:0")
 
 
 class Size(tuple[int, ...]):

@@ -24,7 +24,10 @@ void free_capsule(PyObject* capsule) { pool_free(PyCapsule_GetPointer(capsule, n
 
 View view(PyObject* object, const char* kernel, const char* argument) {
     if (!object || !py::detail::npy_api::get().PyArray_Check_(object)) {
-        if (is_numpy_scalar(object)) throw NumpyScalar();
+        if (is_numpy_scalar(object)) throw Foreign{"a NumPy scalar"};
+        // asked of the type: reading the attribute itself would wait for the GPU
+        if (object && PyObject_HasAttrString(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__cuda_array_interface__"))
+            throw Foreign{"an array on a GPU"};
         throw py::type_error(std::string(kernel) + ": " + argument + " must be a numpy.ndarray, not " +
                              (object ? Py_TYPE(object)->tp_name : "nothing"));
     }

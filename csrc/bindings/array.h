@@ -41,9 +41,12 @@ struct View {
     bool is_int64() const { return usable && item_size == 8 && (type_num == type_long || type_num == type_longlong); }
 };
 
-// Thrown by view() for a NumPy scalar, such as arithmetic on 0-d arrays gives: the reference serves those.
-struct NumpyScalar {};
-// TypeError, naming kernel and argument, if `object` is neither an ndarray nor a NumPy scalar.
+// Thrown by view() for a NumPy scalar, such as arithmetic on 0-d arrays gives, and for an array on a GPU: both are for
+// the function that a call falls back on.
+struct Foreign {
+    const char* what;
+};
+// TypeError, naming kernel and argument, if `object` is none of these.
 View view(PyObject* object, const char* kernel, const char* argument);
 bool same_shape(const View& a, const View& b);
 std::string shape_text(const View& v);

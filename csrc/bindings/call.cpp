@@ -137,8 +137,8 @@ PyObject* enter(PyObject* self, PyObject* const* arguments, Py_ssize_t given, Py
         py::object result;
         try {
             result = kernel->run(call);
-        } catch (const NumpyScalar&) {
-            call.declined = "a NumPy scalar";
+        } catch (const Foreign& argument) {
+            call.declined = argument.what;
         }
         if (result) {
             ++kernel->served;

@@ -22,8 +22,8 @@ class Arithmetic:
     add_into: Callable[[Any, Any], None]  # a += b
     own: Callable[[Any], Any]  # the array itself if nobody else can hold its memory, else a copy
     copy: Callable[[Any], Any]
-    zeros: Callable[[tuple[int, ...], Any], Any]
-    ones: Callable[[tuple[int, ...], Any], Any]
+    zeros: Callable[[tuple[int, ...], Any, Any], Any]  # of a shape and dtype, where another array is
+    ones: Callable[[tuple[int, ...], Any, Any], Any]
     has_nan: Callable[[Any], bool]
     stack: Callable[[Sequence[Any]], Any]  # tensors of one shape as one tensor
 
@@ -81,7 +81,7 @@ def grad(
             gradient = found[_key(x)][1]
             result.append(gradient if create_graph else Variable.wrap(Arithmetic.own(gradient)))
         elif materialize_grads:
-            result.append(Variable.wrap(Arithmetic.zeros(x._array.shape, x._array.dtype)))
+            result.append(Variable.wrap(Arithmetic.zeros(x._array.shape, x._array.dtype, x._array)))
         elif allow_unused:
             result.append(None)
         else:
@@ -126,7 +126,7 @@ def _seed(root: Variable, gradient: Variable | None) -> Any:
                 f"backward: a gradient can be left out for one number only, this tensor has shape "
                 f"{tuple(root._array.shape)}; reduce it first (.sum() or .mean()), or pass gradient="
             )
-        return Variable.wrap(Arithmetic.ones(root._array.shape, root._array.dtype))
+        return Variable.wrap(Arithmetic.ones(root._array.shape, root._array.dtype, root._array))
     if not isinstance(gradient, Variable):
         raise KindError(f"backward: the gradient is a {type(gradient).__name__}; it must be a tensor")
     if gradient._array.shape != root._array.shape:
@@ -229,7 +229,7 @@ class _Pass:
             if slot is None:
                 slot = (None, False)
                 if node.materialize_grads and node._outputs[i][1] is not None:
-                    zeros = Arithmetic.zeros(*node._outputs[i])
+                    zeros = Arithmetic.zeros(*node._outputs[i], _first_array(slots))
                     slot = (Variable.wrap(zeros) if self.create_graph else zeros, True)
             elif node._hooks is not None or node._retained is not None:
                 slot = _hooked((node._hooks or {}).get(i), slot[0], slot[1], self.create_graph)
@@ -321,6 +321,14 @@ class _Pass:
                 gradient, fresh = _hooked(leaf._hooks, gradient, fresh, self.create_graph)
                 _accumulate(leaf, gradient, fresh, self.create_graph)
                 _after_accumulation(leaf)
+
+
+def _first_array(slots: list[Any]) -> Any:
+    """An array of a gradient that did come."""
+    for slot in slots:
+        if slot is not None:
+            return slot[0]._array if isinstance(slot[0], Variable) else slot[0]
+    return None
 
 
 def _hooked(hooks: Any, gradient: Any, fresh: bool, create_graph: bool) -> tuple[Any, bool]:

@@ -31,11 +31,11 @@ def _fresh(inputs: Sequence[Any], create_graph: bool) -> tuple[Any, ...]:
 
 
 def _zeros(x: Any) -> Any:
-    return Variable.wrap(Arithmetic.zeros(x._array.shape, x._array.dtype))
+    return Variable.wrap(Arithmetic.zeros(x._array.shape, x._array.dtype, x._array))
 
 
 def _ones(x: Any) -> Any:
-    return Variable.wrap(Arithmetic.ones(x._array.shape, x._array.dtype))
+    return Variable.wrap(Arithmetic.ones(x._array.shape, x._array.dtype, x._array))
 
 
 def gradients(
@@ -86,7 +86,7 @@ def jacobian_rows(y: Any, inputs: Sequence[Any], create_graph: bool, strict: boo
     shapes = [(*y.shape, *x.shape) for x in inputs]
     return tuple(
         [
-            Arithmetic.stack(row).reshape(shape) if row else Variable.wrap(Arithmetic.zeros(shape, x._array.dtype))
+            Arithmetic.stack(row).reshape(shape) if row else Variable.wrap(Arithmetic.zeros(shape, x._array.dtype, x._array))
             for row, shape, x in zip(rows, shapes, inputs, strict=True)
         ]
     )

@@ -9,10 +9,14 @@ import importlib.util
 import os
 
 from ..errors import InputError
-from . import reference
+from . import devices, reference
+from .devices import device_of, expanded, host, moved, on_gpu, reshaped
 from .protocol import Array, Kernels
 
-__all__ = ["Array", "K", "Kernels", "explain", "reference"]
+__all__ = [
+    "Array", "K", "Kernels", "beside", "device_of", "expanded", "explain", "host", "moved", "on", "on_gpu", "reference",
+    "reshaped",
+]  # fmt: skip
 
 
 def choose() -> Kernels:
@@ -27,10 +31,20 @@ def choose() -> Kernels:
         from . import native
 
         return native  # type: ignore[return-value]
-    return reference  # type: ignore[return-value]
+    return devices.all_dispatched("reference")  # type: ignore[no-any-return]
 
 
 K: Kernels = choose()
+
+
+def on(device: object) -> Kernels:
+    """The kernels that make arrays on a device, "cpu" (also None) or "cuda"; RuntimeError if there is none."""
+    return devices.on(device, K)
+
+
+def beside(array: object) -> Kernels:
+    """The kernels that make arrays where `array` is."""
+    return devices.cuda if on_gpu(array) else K  # type: ignore[return-value]
 
 
 def explain() -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import InputError
 from . import _native, reference
+from .devices import all_dispatched, dispatched
 from .protocol import KERNELS
 
 name = "native"
@@ -35,7 +36,7 @@ def _counted(kernel: str) -> Callable[..., Any]:
 
 
 for _kernel in KERNELS:
-    globals()[_kernel] = getattr(_native, _kernel, None) or _counted(_kernel)
+    globals()[_kernel] = getattr(_native, _kernel, None) or dispatched(_kernel, _counted(_kernel))
 
 # -- beyond the table
 isa, available_isas = _native.isa, _native.available_isas
@@ -54,7 +55,7 @@ def explain() -> str:
     return "\n".join(lines)
 
 
-_native.set_fallbacks(reference)
+_native.set_fallbacks(all_dispatched("reference"))
 if os.environ.get("TGE_ISA"):
     try:
         _native.use_isa(os.environ["TGE_ISA"])

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import HookHandle, Tensor, check_device, check_dtype
+from ..kernels import on
+from ..tensor import HookHandle, Tensor, check_dtype
 from .hooks import GLOBAL, Hook, call_with_hooks, registered
 from .parameter import Buffer, Parameter
 from .state import IncompatibleKeys, collect, load
@@ -309,36 +310,35 @@ class Module:
 
     def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
            memory_format: Any = None) -> Any:  # fmt: skip
-        """Convert float parameters and buffers to `dtype`, in place: optimisers made before keep their parameters.
+        """Parameters and buffers on a device, floats in `dtype`; in place: optimisers keep their parameters.
 
         Arguments as of `Tensor.to`: a dtype, a device, both, or a tensor whose dtype is wanted.
         """
         for a in args:
             if isinstance(a, Tensor):
-                dtype = a.dtype
+                dtype, device = a.dtype, a.device
             elif (isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda")) or type(a).__name__ == "device":
                 device = a
             elif a is not None and not isinstance(a, bool):
                 dtype = a
-        check_device(device)
-        if dtype is None:
-            return self
-        wanted = check_dtype(dtype)
-        if wanted.kind != "f":
+        on(device)  # it is there, or this is an error
+        wanted = None if dtype is None else check_dtype(dtype)
+        if wanted is not None and wanted.kind != "f":
             raise TypeError(f"Module.to: parameters are floats, they cannot become {wanted}")
         for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.dtype.kind == "f" and tensor.dtype != wanted:
-                tensor.data = tensor.detach().to(wanted)
+            there = tensor.detach().to(dtype=wanted if tensor.dtype.kind == "f" else None, device=device)
+            if there.dtype != tensor.dtype or there.device != tensor.device:
+                tensor.data = there
                 tensor._bump()  # a graph recorded before must not go on with the new memory
-                tensor.grad = None if tensor.grad is None else tensor.grad.detach().to(wanted)
+                tensor.grad = None if tensor.grad is None else tensor.grad.detach().to(there)
         return self
 
     def cpu(self) -> Any:
-        """The module itself: there is only the CPU."""
-        return self
+        """The module with parameters and buffers on the CPU."""
+        return self.to(device="cpu")
 
     def cuda(self, device: Any = None) -> Any:
-        """RuntimeError: there is only the CPU."""
+        """The module with parameters and buffers on the GPU."""
         return self.to(device="cuda")
 
     def type(self, dst_type: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad
+from ..kernels import on_gpu
 from ..tensor import Tensor
 from .parameter import Parameter
 
@@ -105,8 +106,12 @@ def _misfits(own: dict[str, Any], arrays: dict[str, Any], assign: bool) -> list[
         if array.dtype.kind not in "biuf"
     ]
     if not assign:
-        problems += [f"{name}: its memory is read-only" for name in arrays if not own[name]._array.flags.writeable]
+        problems += [f"{name}: its memory is read-only" for name in arrays if not _writeable(own[name]._array)]
     return problems
+
+
+def _writeable(array: Any) -> bool:
+    return on_gpu(array) or bool(array.flags.writeable)
 
 
 def _complain(module: Any, problems: list[str], loaded: bool = False) -> None:

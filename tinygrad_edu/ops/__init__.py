@@ -12,6 +12,7 @@ from .attention import scaled_dot_product_attention
 from .convolution import conv, conv_transpose
 from .decomposition import *
 from .decomposition import any_norm as norm
+from .devices import to_device
 from .elementwise import (
     abs,
     add,
@@ -43,6 +44,7 @@ from .elementwise import (
     sub,
     where,
 )
+from .devices import to_device
 from .elementwise import div as true_divide
 from .functions import *
 from .functions import divide as div

@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd.engine import Arithmetic
 from ..autograd.variable import Variable
 from ..errors import KindError, RangeError, ShapeError, StateError
-from ..kernels import K
+from ..kernels import K, beside, host, on_gpu
 from ..types import get_default_dtype
 
 Array = np.ndarray[Any, Any]
@@ -20,12 +20,14 @@ _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 def own(array: Array) -> Array:
     """`array` if its memory is its alone and writable, else a copy."""
+    if on_gpu(array):
+        return array if array.base is None else K.copy(array)
     return array if array.flags.writeable and not isinstance(array.base, np.ndarray) else K.copy(array)
 
 
 def check_writeable(operation: str, array: Array, one_value: bool = False) -> None:
     """RuntimeError if writing to `array` would change something else, or (but for `one_value`) entries twice."""
-    if not array.flags.writeable:
+    if not on_gpu(array) and not array.flags.writeable:
         raise StateError(f"{operation}: the memory is read-only; use x.clone()")
     if (
         0 in array.strides
@@ -44,9 +46,9 @@ Arithmetic.add = staticmethod(lambda a, b: K.add(a, b))
 Arithmetic.add_into = staticmethod(_add_into)
 Arithmetic.own = staticmethod(own)
 Arithmetic.copy = staticmethod(lambda a: K.copy(a))
-Arithmetic.zeros = staticmethod(lambda shape, dtype: K.full(shape, 0, dtype))
-Arithmetic.has_nan = staticmethod(lambda a: bool(K.ne(a, a).any()))
-Arithmetic.ones = staticmethod(lambda shape, dtype: K.full(shape, 1, dtype))
+Arithmetic.zeros = staticmethod(lambda shape, dtype, like: beside(like).full(shape, 0, dtype))
+Arithmetic.has_nan = staticmethod(lambda a: bool(host(K.ne(a, a)).any()))
+Arithmetic.ones = staticmethod(lambda shape, dtype, like: beside(like).full(shape, 1, dtype))
 
 
 def category(dtype: np.dtype[Any]) -> int:
@@ -170,7 +172,7 @@ def normalized_dim(dim: Any, ndim: int, operation: str) -> int:
     if type(dim) is int and -ndim <= dim < ndim:
         return dim % ndim  # nearly always
     if isinstance(dim, Variable):
-        dim = dim._array.item()
+        dim = host(dim._array).item()
     if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
         raise KindError(f"{operation}: dim must be an integer, got {type(dim).__name__}")
     size = max(ndim, 1)

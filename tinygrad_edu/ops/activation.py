@@ -8,7 +8,7 @@ from typing import Any
 from ..autograd import Operation
 from ..autograd.variable import Variable
 from ..errors import InputError, KindError
-from ..kernels import K
+from ..kernels import K, beside
 from ..random import DROPOUT, Generator, default_generator
 from ._common import floating, normalized_dim, own_result
 from .elementwise import erf, exp, minimum, where
@@ -44,7 +44,7 @@ class Kinked(Operation):
     @staticmethod
     def backward(ctx: Any, gg: Any) -> Any:
         (x,) = ctx.saved_tensors
-        return Kinked.apply(gg, x, ctx.slope), Variable.wrap(K.full(x.shape, 0, gg.dtype)), None
+        return Kinked.apply(gg, x, ctx.slope), Variable.wrap(beside(gg._array).full(x.shape, 0, gg.dtype)), None
 
 
 class LeakyRelu(Operation):

@@ -14,7 +14,8 @@ import numpy as np
 from ..autograd import Operation, is_grad_enabled
 from ..autograd.variable import Variable
 from ..errors import InputError, KindError
-from ..kernels import K
+from ..kernels import K, beside, on_gpu
+from ..kernels.cuda import bits
 from ._common import (
     ShapeError,
     array_of,
@@ -221,7 +222,7 @@ class Sign(Operation):
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        return Variable.wrap(K.full(g.shape, 0, g.dtype))
+        return Variable.wrap(beside(g._array).full(g.shape, 0, g.dtype))
 
 
 class Exp(Operation):
@@ -529,6 +530,8 @@ def logical(name: str, input: Any, other: Any) -> Any:
     if input._array.dtype.kind == "f":
         raise KindError(f"{name}: floats have no bits to combine; compare first, as in (x > 0) & (y > 0)")
     operator = {"and": "__and__", "or": "__or__", "xor": "__xor__"}[name]
+    if on_gpu(input._array) or on_gpu(other._array):
+        return Variable.wrap(bits(name, input._array, other._array))
     try:
         return Variable.wrap(np.asarray(getattr(input._array, operator)(other._array)))
     except ValueError:

@@ -9,7 +9,7 @@ from typing import Any
 from ..autograd import Operation
 from ..autograd.variable import Variable
 from ..errors import KindError, RangeError
-from ..kernels import K
+from ..kernels import K, beside
 from ._common import ShapeError, category, floating, normalized_dim, normalized_dims, own_result
 from .elementwise import Root, compare, exp, log, where
 
@@ -35,7 +35,7 @@ class Sum(Operation):
     @staticmethod
     def fused_backward(ctx: Any, g: Any) -> Any:
         shape = ctx.input_shape(0)
-        return K.copy(g.reshape(with_ones(shape, ctx.axes)), out=K.empty(shape, g.dtype)), None, None
+        return K.copy(g.reshape(with_ones(shape, ctx.axes)), out=beside(g).empty(shape, g.dtype)), None, None
 
 
 class Extreme(Operation):

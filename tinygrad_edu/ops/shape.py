@@ -16,8 +16,8 @@ from ..autograd import Operation
 from ..autograd.engine import Arithmetic
 from ..autograd.inplace import check_change, is_recorded, record_change
 from ..autograd.variable import Variable
-from ..errors import InputError, KindError, RangeError
-from ..kernels import K
+from ..errors import InputError, KindError, RangeError, StateError
+from ..kernels import K, beside, expanded, host, moved, on_gpu, reshaped
 from ._common import Array, ShapeError, check_writeable, normalized_dim, own_result, result_type, unbroadcast
 from .elementwise import cast
 
@@ -27,7 +27,7 @@ class Reshape(Operation):
 
     @staticmethod
     def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
-        y = x.reshape(shape)
+        y = reshaped(x, shape)
         ctx._is_view = y.base is not None and (y.base is x or y.base is x.base)
         return y
 
@@ -60,8 +60,9 @@ class Expand(Operation):
     @staticmethod
     def forward(ctx: Any, x: Array, shape: tuple[int, ...]) -> Array:
         ctx._is_view = True
-        y = np.broadcast_to(x, shape)
-        y.flags.writeable = x.flags.writeable  # `check_writeable` knows better than NumPy which can be written
+        y = expanded(x, shape)
+        if not on_gpu(x):
+            y.flags.writeable = x.flags.writeable  # `check_writeable` knows better than NumPy which can be written
         return y
 
     @staticmethod
@@ -77,6 +78,8 @@ class GetItem(Operation):
     @staticmethod
     def forward(ctx: Any, x: Array, index: Any) -> Array:
         ctx.index, ctx._is_view = index, is_basic(index)
+        if on_gpu(x):
+            return x[index] if ctx._is_view else picked(x, index)
         return np.asarray(x[index])
 
     @staticmethod
@@ -107,8 +110,14 @@ class Cat(Operation):
     @staticmethod
     def forward(ctx: Any, axis: int, *arrays: Array) -> Array:
         ctx.axis, ctx.sizes = axis, [a.shape[axis] for a in arrays]
-        y = K.empty((*arrays[0].shape[:axis], int(np.sum(ctx.sizes)), *arrays[0].shape[axis + 1 :]), arrays[0].dtype)
-        return np.concatenate(arrays, axis=axis, out=y)
+        y = beside(arrays[0]).empty((*arrays[0].shape[:axis], int(np.sum(ctx.sizes)), *arrays[0].shape[axis + 1 :]), arrays[0].dtype)
+        if not on_gpu(y):
+            return np.concatenate(arrays, axis=axis, out=y)
+        start = 0
+        for a, size in zip(arrays, ctx.sizes, strict=True):
+            K.copy(a, out=y[(slice(None),) * axis + (slice(start, start + size),)])
+            start += size
+        return y
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
@@ -123,6 +132,18 @@ class Cat(Operation):
 # -- indexing ------------------------------------------------------------------------------------------------
 
 
+def picked(x: Array, index: Any) -> Array:
+    """x[index] on the GPU, for index arrays."""
+    raise StateError("indexing: index arrays are not served on the GPU yet; use x.cpu()")
+
+
+def write(part: Array, arrays: Any, value: Array) -> None:
+    """part[arrays] = value, where one of them is on the GPU."""
+    if arrays:
+        raise StateError("assigning: index arrays are not served on the GPU yet; use x.cpu()")
+    K.copy(value, out=part)
+
+
 def is_basic(index: Any) -> bool:
     """Whether an index selects a view: numbers, slices, None and … only."""
     for part in index:  # noqa: SIM110 - a generator takes its time
@@ -133,9 +154,9 @@ def is_basic(index: Any) -> bool:
 
 def scattered(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` with g added at `index`."""
-    x = K.full(shape, 0, g.dtype)
+    x = beside(g).full(shape, 0, g.dtype)
     if is_basic(index):
-        x[index] = g
+        K.copy(g, out=x[index])
     else:
         K.index_add(x, index, g)
     return x
@@ -255,7 +276,10 @@ def setitem(input: Any, index: Any, value: Any, operation: str = "setitem") -> N
     if recorded:
         check_change(operation, input)
     check_writeable(operation, array if arrays else part, one_value=operation == "fill_")
-    part[arrays or ...] = value._array
+    if on_gpu(part) or on_gpu(value._array):
+        write(part, arrays, value._array)
+    else:
+        part[arrays or ...] = value._array
     input._version.changes += 1
     if recorded:
         if not _selects_all(basic):

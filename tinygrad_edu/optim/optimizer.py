@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd import enable_grad, no_grad
 from ..errors import InputError, KindError
-from ..kernels import K
+from ..kernels import K, beside
 from ..tensor import HookHandle, Tensor
 
 NUMBERS = {"step", "mu_product", "eta", "mu"}  # entries of a state that are numbers here and 0-d tensors in PyTorch
@@ -147,7 +147,7 @@ class Optimizer:
         for p in chosen:
             state = self.state.setdefault(p, {})
             if state.get(name) is None:
-                state[name] = Tensor._wrap(K.full(p.shape, 0, p.dtype))
+                state[name] = Tensor._wrap(beside(p._array).full(p.shape, 0, p.dtype))
         return [self.state[p][name]._array for p in chosen]
 
     def state_dict(self) -> dict[str, Any]:
@@ -192,7 +192,7 @@ class Optimizer:
             return copy.deepcopy(value)
         if tuple(value.shape) != p.shape:
             raise InputError(f"load_state_dict: {what} has shape {tuple(value.shape)}, not {p.shape}")
-        return Tensor(np.asarray(value), p.dtype)
+        return Tensor(value, p.dtype, p.device)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]

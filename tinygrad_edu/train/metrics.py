@@ -38,4 +38,4 @@ def r2_score(outputs: Any, targets: Any) -> float:
 
 
 def _array(value: Any) -> np.ndarray:
-    return np.asarray(value.detach().numpy() if hasattr(value, "detach") else value)
+    return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)

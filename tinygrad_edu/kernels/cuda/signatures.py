@@ -1,0 +1,89 @@
+"""What each kernel in `csrc/cuda/*.cu` takes: one letter for each parameter, in order. Tests hold it to the C++.
+
+p pointer, i int32, l int64, f float32, d float64, u uint32, U uint64. Outputs come first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+FLOATS = ("f32", "f64")
+WHOLE = ("i8", "i16", "i32", "i64", "u8")
+ALL = (*FLOATS, *WHOLE, "b8")
+SUFFIX = {
+    np.dtype(name): suffix
+    for name, suffix in [("float32", "f32"), ("float64", "f64"), ("int8", "i8"), ("int16", "i16"), ("int32", "i32"),
+                         ("int64", "i64"), ("uint8", "u8"), ("bool", "b8")]
+}  # fmt: skip
+
+UNARY = (
+    "neg abs sign exp expm1 exp2 log log1p log2 log10 sqrt rsqrt sin cos tan asin acos atan sinh cosh asinh acosh "
+    "atanh erf erfc erfinv floor ceil trunc round relu leaky_relu sigmoid tanh gelu silu softplus elu"
+).split()
+ARITHMETIC = ["add", "sub", "mul", "maximum", "minimum"]
+COMPARISONS = ["eq", "ne", "lt", "le", "gt", "ge"]
+BITS = ["bitand", "bitor", "bitxor"]
+BACKWARD = [f"{f}_backward" for f in ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "softplus", "elu")]
+BINARY = [*ARITHMETIC, "div", "pow", "atan2", "mse", *BACKWARD]
+
+
+def _layout(arrays: int) -> str:
+    """Four sizes, and four steps for each array."""
+    return "l" * (4 + 4 * arrays)
+
+
+def _each(names: list[str], dtypes: tuple[str, ...], signature: str) -> dict[str, str]:
+    return {f"{name}_{dtype}": signature for name in names for dtype in dtypes}
+
+
+_ONE, _TWO = "ppdd" + _layout(2), "pppdd" + _layout(3)
+_PRODUCT = "ppppp" + "iii" + "lllllll" + "i"
+_REDUCE = "pp" + "l" * 8
+
+FILES: dict[str, dict[str, str]] = {
+    "elementwise.cu": {
+        **_each(UNARY, FLOATS, _ONE),
+        **_each([*BINARY, *COMPARISONS], FLOATS, _TWO),
+        **_each(["mse_backward"], FLOATS, "ppppd" + _layout(4)),
+    },
+    "integers.cu": {
+        **_each(["neg", "abs", "sign"], WHOLE, _ONE),
+        **_each([*ARITHMETIC, *BITS, *COMPARISONS], WHOLE, _TWO),
+        **_each(["maximum", "minimum", *BITS, *COMPARISONS], ("b8",), _TWO),
+    },
+    "memory.cu": {
+        **_each(["fill"], ALL, "pdll"),
+        **{f"copy_{size}": "pp" + _layout(2) for size in (1, 2, 4, 8)},
+        **{f"cast_{a}_{b}": "pp" + _layout(2) for a in ALL for b in ALL},
+        **_each(["where"], ALL, "ppppd" + _layout(4)),
+    },
+    "reduce.cu": {
+        f"{name}_{way}": _REDUCE
+        for way in ("along", "across")
+        for name in [
+            *[f"sum_{a}_{b}" for a in FLOATS for b in FLOATS],
+            *[f"sum_{a}_i64" for a in (*WHOLE, "b8")],
+            *[f"{name}_{a}" for name in ("amax", "amin", "argmax", "argmin") for a in ALL],
+        ]
+    },
+    "softmax.cu": {
+        **_each(["softmax", "log_softmax"], FLOATS, "pplll"),
+        **_each(["softmax_backward", "log_softmax_backward"], FLOATS, "ppplll"),
+        **_each(["cross_entropy"], FLOATS, "ppppppp" + "llld"),
+        **_each(["cross_entropy_backward"], FLOATS, "ppppppp" + "llldi"),
+        **_each(["quotient"], FLOATS, "pppd"),
+    },
+    "gemm.cu": _each(["gemm_tile16", "gemm_block64"], FLOATS, _PRODUCT),
+    "optimisers.cu": {
+        **_each(["sgd"], FLOATS, "ppplddddiii"),
+        **_each(["adam"], FLOATS, "ppppp" + "l" + "ddddddd" + "i"),
+    },
+    "random.cu": {
+        "philox_u32": "plUuU",
+        **_each(["uniform", "normal"], FLOATS, "plUuUdd"),
+        **_each(["dropout"], FLOATS, "pplUuUd"),
+    },
+}
+
+FILE_OF = {name: file for file, kernels in FILES.items() for name in kernels}
+KERNELS = {name: signature for kernels in FILES.values() for name, signature in kernels.items()}
