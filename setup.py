@@ -22,6 +22,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 BUILD = Path("build")
@@ -121,6 +122,19 @@ def cython_extensions() -> list[Extension]:
         compiler_directives={"language_level": 3, "annotation_typing": False, "binding": True, "nonecheck": True},
     )
     return extensions
+
+
+class BuildPy(build_py):
+    """Takes the CUDA kernels into the package: they are compiled where a GPU is, when they are first used."""
+
+    def run(self) -> None:
+        super().run()
+        folder = Path(self.build_lib) / "tinygrad_edu" / "kernels" / "cuda" / "source"
+        if self.editable_mode:
+            return  # they are read from csrc/
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in sorted(Path("csrc/cuda").iterdir()):
+            shutil.copyfile(source, folder / source.name)
 
 
 class BuildExt(build_ext):
@@ -235,4 +249,4 @@ class BuildExt(build_ext):
 os.chdir(ROOT)
 headers = [str(path) for path in sorted(Path("csrc").rglob("*.h"))]
 native = Extension(NATIVE, sorted(str(path) for path in Path("csrc").rglob("*.cpp")), depends=headers, language="c++")
-setup(ext_modules=[native, *cython_extensions()], cmdclass={"build_ext": BuildExt})
+setup(ext_modules=[native, *cython_extensions()], cmdclass={"build_py": BuildPy, "build_ext": BuildExt})

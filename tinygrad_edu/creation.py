@@ -223,7 +223,11 @@ def randn(
     source = generator or default_generator
     return _made(
         source.normal(
-            shape_of(sizes if size is None else (size,)), 0.0, 1.0, check_dtype(dtype or get_default_dtype()), device=device
+            shape_of(sizes if size is None else (size,)),
+            0.0,
+            1.0,
+            check_dtype(dtype or get_default_dtype()),
+            device=device,
         ),
         requires_grad,
         device,

@@ -57,16 +57,12 @@ def _gpu() -> _kernels.Device:
 
 # -- memory ----------------------------------------------------------------------------------------------------
 def memory_stats(device: Any = None) -> dict[str, int]:
-    """Bytes of the GPU's memory: `live_bytes` held by tensors, `cached_bytes` kept for new ones, and launches so far."""
+    """Bytes of the GPU's memory, `live_bytes` in tensors and `cached_bytes` kept for new ones."""
     gpu = _kernels.in_use()
     if gpu is None:
-        return {"live_bytes": 0, "cached_bytes": 0, "launches": 0}
+        return {"live_bytes": 0, "cached_bytes": 0}
     pool = gpu.cupy.get_default_memory_pool()
-    return {
-        "live_bytes": pool.used_bytes(),
-        "cached_bytes": pool.free_bytes(),
-        "launches": sum(gpu.launches.values()),
-    }
+    return {"live_bytes": pool.used_bytes(), "cached_bytes": pool.free_bytes()}
 
 
 def memory_allocated(device: Any = None) -> int:

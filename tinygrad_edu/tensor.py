@@ -506,7 +506,8 @@ class Tensor(OperationMethods):
     def _draw(self, operation: str, draw: Any, *parameters: Any) -> Any:
         if self.dtype.kind != "f":
             raise KindError(f"{operation}: a tensor of {self.dtype} cannot hold real numbers; use a float dtype")
-        return self.copy_(Tensor._wrap(draw(self.shape, *[float(p) for p in parameters], self.dtype, device=self.device)))
+        numbers = [float(p) for p in parameters]
+        return self.copy_(Tensor._wrap(draw(self.shape, *numbers, self.dtype, device=self.device)))
 
 
 def is_tensor(obj: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Tests here run on whatever `gpu` gives: the launch code and kernels executed on this machine, without a GPU."""
+"""Tests here run on whatever `gpu` gives: launch code and kernels executed on this machine, without a GPU."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("cupy", reason="CuPy is not installed: pip install 'tinygrad_edu[cuda13]'")
-
-from tests.cuda_host import host_gpu
-from tinygrad_edu.kernels import cuda
+from tests.cuda_host import host_gpu, missing
+from tinygrad_edu.kernels.cuda import gpu as module
 
 
 @pytest.fixture(scope="session")
-def host() -> Any:
-    """The double, with what has been compiled for it."""
-    return cuda.Device(host_gpu())
+def device() -> Any:
+    """What stands for a GPU, with what has been compiled for it."""
+    if reason := missing():
+        pytest.skip(reason)
+    return module.Device(host_gpu())
 
 
 @pytest.fixture(autouse=True)
-def gpu(host: Any) -> Iterator[Any]:
+def gpu(device: Any) -> Iterator[Any]:
     """A GPU in use, for one test."""
-    before = list(cuda.gpu._current)
-    cuda.gpu._current[:] = [host]
-    yield host
-    cuda.gpu._current[:] = before
+    before = list(module._current)
+    module._current[:] = [device]
+    yield device
+    module._current[:] = before

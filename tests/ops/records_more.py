@@ -7,6 +7,7 @@ from typing import Any
 from records import PAIRS, UNARY, Record, away, normal, positive
 
 import tinygrad_edu as tg
+from tinygrad_edu.ops.devices import Moved
 
 
 def _unary(name: str, inner: Any = lambda x: x, samples: list[Any] | None = None) -> Record:
@@ -43,6 +44,7 @@ def _both(name: str, function: Any, *samples: Any) -> Record:
 
 
 RECORDS = [
+    Record("moved", lambda x: Moved.apply(x, "cpu"), lambda torch, x: x.to("cpu"), [(normal(2, 3),)]),
     *[_unary(name) for name in ("exp2", "expm1", "tan", "sinh", "cosh", "atan", "asinh", "erfc")],
     *[_unary(name, samples=POSITIVE) for name in ("log2", "log10", "rsqrt")],
     *[_unary(name, _small) for name in ("asin", "acos", "atanh", "erfinv")],

@@ -86,7 +86,9 @@ def jacobian_rows(y: Any, inputs: Sequence[Any], create_graph: bool, strict: boo
     shapes = [(*y.shape, *x.shape) for x in inputs]
     return tuple(
         [
-            Arithmetic.stack(row).reshape(shape) if row else Variable.wrap(Arithmetic.zeros(shape, x._array.dtype, x._array))
+            Arithmetic.stack(row).reshape(shape)
+            if row
+            else Variable.wrap(Arithmetic.zeros(shape, x._array.dtype, x._array))
             for row, shape, x in zip(rows, shapes, inputs, strict=True)
         ]
     )

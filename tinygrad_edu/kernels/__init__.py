@@ -50,7 +50,10 @@ def beside(array: object) -> Kernels:
 def explain() -> str:
     """Which implementation has served each kernel so far, as a table in text."""
     report = getattr(K, "explain", None)
-    return report() if report else "every kernel: NumPy reference"
+    text: str = report() if report else "every kernel: NumPy reference"
+    gpu = devices.cuda.in_use()
+    launches = sorted(gpu.launches.items()) if gpu else []
+    return "\n".join([text, *(f"{kernel:24} {count:>10}  launched on the GPU" for kernel, count in launches)])
 
 
 def isa() -> str:

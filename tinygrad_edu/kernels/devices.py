@@ -1,8 +1,8 @@
 """Which memory an array is in, and which kernels serve it there.
 
 An array on the CPU is a `numpy.ndarray`, one on a GPU a `cupy.ndarray`. A kernel call with one of the latter among its
-arguments goes to `kernels.cuda`: the compiled kernels hand on what is not NumPy's, so that calls on the CPU pay nothing.
-A kernel that makes an array out of nothing is asked of the right table: `on("cuda")`, `beside(array)`.
+arguments goes to `kernels.cuda`: the compiled kernels hand on what is not NumPy's, so that calls on the CPU pay
+nothing. A kernel that makes an array out of nothing is asked of the right table: `on("cuda")`, `beside(array)`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def device_of(array: Any) -> str:
 
 
 def on(device: Any, cpu: Kernels) -> Kernels:
-    """The kernels that make arrays on a device: `cpu`, those of the CPU, or the GPU's; RuntimeError if there is none."""
+    """The kernels that make arrays on a device: `cpu`, or the GPU's; RuntimeError if there is none."""
     kind, _, number = str("cpu" if device is None else device).partition(":")
     if kind == "cpu":
         return cpu

@@ -44,7 +44,6 @@ from .elementwise import (
     sub,
     where,
 )
-from .devices import to_device
 from .elementwise import div as true_divide
 from .functions import *
 from .functions import divide as div

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..autograd import Operation, is_grad_enabled
 from ..autograd.variable import Variable
-from ..kernels import device_of, moved
+from ..errors import StateError
+from ..kernels import K, device_of, moved
 
 
 class Moved(Operation):
@@ -34,3 +35,15 @@ def to_device(input: Any, device: Any) -> Any:
     if is_grad_enabled() and input._array.dtype.kind == "f":
         return Moved.apply(input, kind)
     return Variable.wrap(moved(input._array, kind))
+
+
+def picked(x: Any, index: Any) -> Any:
+    """x[index] on the GPU, for index arrays."""
+    raise StateError("indexing: index arrays are not served on the GPU yet; use x.cpu()")
+
+
+def write(part: Any, arrays: Any, value: Any) -> None:
+    """part[arrays] = value, where one of them is on the GPU."""
+    if arrays:
+        raise StateError("assigning: index arrays are not served on the GPU yet; use x.cpu()")
+    K.copy(value, out=part)

@@ -16,9 +16,10 @@ from ..autograd import Operation
 from ..autograd.engine import Arithmetic
 from ..autograd.inplace import check_change, is_recorded, record_change
 from ..autograd.variable import Variable
-from ..errors import InputError, KindError, RangeError, StateError
-from ..kernels import K, beside, expanded, host, moved, on_gpu, reshaped
+from ..errors import InputError, KindError, RangeError
+from ..kernels import K, beside, expanded, on_gpu, reshaped
 from ._common import Array, ShapeError, check_writeable, normalized_dim, own_result, result_type, unbroadcast
+from .devices import picked, write
 from .elementwise import cast
 
 
@@ -110,7 +111,9 @@ class Cat(Operation):
     @staticmethod
     def forward(ctx: Any, axis: int, *arrays: Array) -> Array:
         ctx.axis, ctx.sizes = axis, [a.shape[axis] for a in arrays]
-        y = beside(arrays[0]).empty((*arrays[0].shape[:axis], int(np.sum(ctx.sizes)), *arrays[0].shape[axis + 1 :]), arrays[0].dtype)
+        y = beside(arrays[0]).empty(
+            (*arrays[0].shape[:axis], int(np.sum(ctx.sizes)), *arrays[0].shape[axis + 1 :]), arrays[0].dtype
+        )
         if not on_gpu(y):
             return np.concatenate(arrays, axis=axis, out=y)
         start = 0
@@ -130,18 +133,6 @@ class Cat(Operation):
 
 
 # -- indexing ------------------------------------------------------------------------------------------------
-
-
-def picked(x: Array, index: Any) -> Array:
-    """x[index] on the GPU, for index arrays."""
-    raise StateError("indexing: index arrays are not served on the GPU yet; use x.cpu()")
-
-
-def write(part: Array, arrays: Any, value: Array) -> None:
-    """part[arrays] = value, where one of them is on the GPU."""
-    if arrays:
-        raise StateError("assigning: index arrays are not served on the GPU yet; use x.cpu()")
-    K.copy(value, out=part)
 
 
 def is_basic(index: Any) -> bool:

@@ -33,6 +33,7 @@ def __getattr__(kernel: str) -> Callable[..., Any]:
 
 
 __all__ = [
-    "FILES", "KERNELS", "TABLE", "Device", "Gpu", "bits", "device", "expanded", "in_use", "name", "real_gpu", "reshaped",
+    "FILES", "KERNELS", "TABLE", "Device", "Gpu", "bits", "device", "expanded", "in_use", "name", "real_gpu",
+    "reshaped",
     "to_device", "to_host", "use",
 ]  # fmt: skip

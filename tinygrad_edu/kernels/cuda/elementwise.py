@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 
 from ...errors import KindError, StateError
 from .gpu import Device, device
-from .layout import broadcast_shape, copied, expanded, mapped, named, result_of, suffix
-from .signatures import ARITHMETIC, BINARY, COMPARISONS, UNARY
+from .layout import broadcast_shape, copied, mapped, named, result_of, suffix
+from .signatures import BINARY, COMPARISONS, UNARY
 
 Array = Any
 
@@ -91,7 +90,9 @@ _BOOLEAN = {"add": "bitor", "mul": "bitand"}  # what NumPy means by them
 SQUARED = "mse"
 
 
-def apply(operation: str, values: tuple[Any, ...], numbers: tuple[float, ...], out: Array | None, boolean: bool) -> Array:
+def apply(
+    operation: str, values: tuple[Any, ...], numbers: tuple[float, ...], out: Array | None, boolean: bool
+) -> Array:
     """An elementwise kernel over arrays and at most one number; `numbers` are its parameters, if it has any."""
     gpu = device()
     arrays, dtype, number = operands(operation, gpu, values)
@@ -116,7 +117,6 @@ TABLE: dict[str, Callable[..., Any]] = {
     **{name: _kernel(name, 2) for name in BINARY if name != SQUARED},
     **{name: _kernel(name, 2, True) for name in COMPARISONS},
 }
-_WHOLE_ONLY_COPIES = ("floor", "ceil", "trunc", "round")
 
 
 def where(condition: Array, a: Array, b: Array, *, out: Array | None = None) -> Array:
@@ -154,5 +154,3 @@ def mse_backward(g: Array, x: Array, y: Array, reduction: str) -> Array:
 
 
 TABLE |= {"empty": empty, "full": full, "copy": copy, "cast": cast, "where": where, "mse_backward": mse_backward}
-__all__ = ["ARITHMETIC", "TABLE", "bits", "cast", "copy", "empty", "expanded", "full", "math", "squared", "to_device",
-           "to_host"]  # fmt: skip

@@ -39,13 +39,13 @@ def real_gpu() -> Gpu:
     try:
         import cupy
     except ImportError:
-        raise StateError(f'device "cuda": CuPy is not installed; {HOW_TO_GET_ONE}') from None
+        raise StateError(f'device "cuda" is not available: CuPy is not installed; {HOW_TO_GET_ONE}') from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise StateError(f'device "cuda": CuPy finds no GPU ({error}); {HOW_TO_GET_ONE}') from None
+        raise StateError(f'device "cuda" is not available: CuPy finds no GPU ({error}); {HOW_TO_GET_ONE}') from None
     if not count:
-        raise StateError(f'device "cuda": CuPy finds no GPU; {HOW_TO_GET_ONE}')
+        raise StateError(f'device "cuda" is not available: CuPy finds no GPU; {HOW_TO_GET_ONE}')
     return Gpu(cupy, lambda code, options: cupy.RawModule(code=code, options=options), cupy.asarray, cupy.asnumpy)
 
 
@@ -96,8 +96,8 @@ class Device:
         if found:
             self._fault = None
             raise RangeError(
-                f"cross_entropy: target[{row}] is {target}, which is no class of the logits; this was found on the GPU, "
-                f"which computes ahead, and is told when results are read"
+                f"cross_entropy: target[{row}] is {target}, which is no class of the logits; it was found on the "
+                f"GPU, which computes ahead, and is told when results are read"
             )
 
     def synchronize(self) -> None:

@@ -20,7 +20,9 @@ def suffix(operation: str, dtype: Any) -> str:
     try:
         return SUFFIX[np.dtype(dtype)]
     except KeyError:
-        raise StateError(f"{operation}: the GPU kernels do not compute in {dtype}; convert first, as in x.float()") from None
+        raise StateError(
+            f"{operation}: the GPU kernels do not compute in {dtype}; convert first, as in x.float()"
+        ) from None
 
 
 def named(operation: str, dtype: Any) -> str:
@@ -118,7 +120,9 @@ def result_of(operation: str, gpu: Device, out: Any, shape: tuple[int, ...], dty
     if out is None:
         return gpu.empty(shape, dtype)
     if out.shape != shape or out.dtype != dtype:
-        raise InputError(f"{operation}: out has shape {out.shape} and dtype {out.dtype}; wanted are {shape} and {dtype}")
+        raise InputError(
+            f"{operation}: out has shape {out.shape} and dtype {out.dtype}; wanted are {shape} and {dtype}"
+        )
     return out
 
 

@@ -61,7 +61,9 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array:
     return _written("matmul", out, (*lead, a.shape[-2], b.shape[-1]), a.dtype, lambda c: product(c, a, b))
 
 
-def _written(name: str, out: Array | None, shape: tuple[int, ...], dtype: Any, compute: Callable[[Array], Any]) -> Array:
+def _written(
+    name: str, out: Array | None, shape: tuple[int, ...], dtype: Any, compute: Callable[[Array], Any]
+) -> Array:
     """`out`, or a new array, after `compute` has filled it, or a contiguous one in its place."""
     result = result_of(name, device(), out, shape, dtype)
     if result.flags.c_contiguous:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..protocol import Axes
-from .elementwise import cast, copy, empty, full, squared
+from .elementwise import copy, empty, squared
 from .gpu import device
 from .layout import contiguous, copied, merged, named, result_of, steps_of, suffix
 
@@ -33,38 +33,39 @@ def _two(shape: tuple[int, ...], steps: list[int]) -> tuple[int, int, int] | Non
     return sizes[1], merged_steps[0], merged_steps[1]
 
 
-def reduced(x: Array, axes: Axes, kernels: tuple[str, str], out: Array, middle: Any) -> None:
-    """Reduce x over axes into `out` (contiguous). `kernels` are those of the one or first pass, and of the second.
+def reduced(x: Array, axes: Axes, kernels: tuple[str, str, str], out: Array, middle: Any) -> None:
+    """Reduce x over axes into `out` (contiguous) with the first of `kernels`, in one pass.
 
-    Where few rows are long, they are cut into parts whose results, of dtype `middle`, are reduced again; None: never.
+    Where few rows are long, the second reduces them in parts, to results of dtype `middle` (None: never), and the third
+    reduces these.
     """
     gpu = device()
     kept = [d for d in range(x.ndim) if d not in axes]
-    turned = x.transpose([*kept, *axes]) if x.ndim else x
-    n = len(kept)
-    steps = steps_of(turned, turned.shape)
-    row, column = _two(turned.shape[:n], steps[:n]), _two(turned.shape[n:], steps[n:])
-    if row is None or column is None:
-        turned = copied(gpu, turned)
-        steps = steps_of(turned, turned.shape)
-        row, column = _two(turned.shape[:n], steps[:n]), _two(turned.shape[n:], steps[n:])
-    assert row is not None
-    assert column is not None
-    rows, columns = math.prod(turned.shape[:n]), math.prod(turned.shape[n:])
+    rows, columns = (math.prod([x.shape[d] for d in some]) for some in (kept, axes))
     if not rows:
         return
+    turned = x.transpose([*kept, *axes])
+    row, column = _halves(turned, len(kept))
+    if row is None or column is None:
+        turned = copied(gpu, turned)
+        row, column = _halves(turned, len(kept))
+    assert row is not None
+    assert column is not None
     across = row[2] == 1 and column[2] != 1 and rows >= 16
     blocks = -(-rows // 32) if across else rows
     parts = 1 if middle is None else max(1, min(columns // 2048, 512 // blocks, 256))
-    first = kernels[0] if parts == 1 else kernels[1]
+    way, block = ("across", (32, 8)) if across else ("along", (threads_for(columns // parts),))
     target = out if parts == 1 else gpu.empty((rows, parts), middle)
-    grid = (min(blocks, 2**31 - 1), parts)
-    name, block = (f"{first}_across", (32, 8)) if across else (f"{first}_along", (threads_for(columns // parts),))
-    gpu.launch(name, grid, block, target, x if turned.size == x.size and turned.data.ptr == x.data.ptr else turned,
-               rows, columns, *row, *column)  # fmt: skip
+    gpu.launch(f"{kernels[parts > 1]}_{way}", (blocks, parts), block, target, turned, rows, columns, *row, *column)
     if parts > 1:
-        gpu.launch(f"{kernels[2]}_along" if len(kernels) > 2 else f"{kernels[0]}_along", (rows,), (threads_for(parts),),
-                   out, target, rows, parts, rows, 0, parts, parts, 0, 1)  # fmt: skip
+        layout = (rows, 0, parts, parts, 0, 1)  # (rows, parts), contiguous
+        gpu.launch(f"{kernels[2]}_along", (rows,), (threads_for(parts),), out, target, rows, parts, *layout)
+
+
+def _halves(x: Array, n: int) -> tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]:
+    """The layouts of the first n dimensions and of the others."""
+    steps = steps_of(x, x.shape)
+    return _two(x.shape[:n], steps[:n]), _two(x.shape[n:], steps[n:])
 
 
 def _shape(x: Array, axes: Axes, keepdims: bool) -> tuple[int, ...]:
@@ -193,4 +194,3 @@ TABLE: dict[str, Callable[..., Any]] = {
     "cross_entropy_backward": cross_entropy_backward,
     "mse": mse,
 }
-__all__ = ["TABLE", "cast", "full", "sum"]

@@ -16,10 +16,11 @@ SUFFIX = {
                          ("int64", "i64"), ("uint8", "u8"), ("bool", "b8")]
 }  # fmt: skip
 
-UNARY = (
-    "neg abs sign exp expm1 exp2 log log1p log2 log10 sqrt rsqrt sin cos tan asin acos atan sinh cosh asinh acosh "
-    "atanh erf erfc erfinv floor ceil trunc round relu leaky_relu sigmoid tanh gelu silu softplus elu"
-).split()
+UNARY = [
+    *["neg", "abs", "sign", "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "sin", "cos"],
+    *["tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv"],
+    *["floor", "ceil", "trunc", "round", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "softplus", "elu"],
+]
 ARITHMETIC = ["add", "sub", "mul", "maximum", "minimum"]
 COMPARISONS = ["eq", "ne", "lt", "le", "gt", "ge"]
 BITS = ["bitand", "bitor", "bitxor"]
