@@ -9,6 +9,7 @@ from .heldout import HeldOut, HeldOutError, held_out_closed, refuse_held_out
 from .loader import DataLoader
 from .names import Names, load_names, next_characters, spell
 from .pictures import Pictures, load_fashion, load_fashion_sample, load_mnist, load_textures, texture_patches
+from .plane import blobs, spirals
 from .reviews import load_reviews
 from .samplers import (
     BatchSampler,
@@ -47,6 +48,7 @@ __all__ = [
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "blobs",
     "check_finite",
     "check_labels",
     "default_collate",
@@ -67,4 +69,5 @@ __all__ = [
     "spell",
     "texture_patches",
     "train_dev_test_split",
+    "spirals",
 ]
