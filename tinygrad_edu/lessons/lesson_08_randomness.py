@@ -25,7 +25,7 @@ everything = TensorDataset(digits.X / 16, digits.y)
 few, dev = Subset(everything, rows[:150]), Subset(everything, rows[150:950])
 
 
-def run(init: int, order: int, epochs: int = 20, shuffle: bool = True, data: Subset = few) -> tuple[nn.Module, Outcome]:
+def run(init: int, order: int, epochs: int = 15, shuffle: bool = True, data: Subset = few) -> tuple[nn.Module, Outcome]:
     """Train 64 → 16 → 10; `init` decides where it starts, `order` how the examples follow each other."""
     tg.manual_seed(init)
     model = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
