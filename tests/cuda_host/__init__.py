@@ -36,11 +36,11 @@ def require() -> None:
         pytest.skip(reason, allow_module_level=True)
 
 
-def host_gpu(build: str = "fast", seed: int = 0) -> HostGpu:
+def host_gpu(build: str | None = None, seed: int = 0, arch: int = 75) -> HostGpu:
     """The device double; see `gpu.host_gpu`."""
     from . import gpu
 
-    return gpu.host_gpu(build, seed)
+    return gpu.host_gpu(build, seed, arch)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ and launch of `cupy.RawModule`. Whatever else of CuPy needs a driver raises, as 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from .build import build
 from .library import KernelError, Module, Parameter, rt
+from .nvrtc import PtxModule
 
 GRID = (2**31 - 1, 65535, 65535)
 BLOCK = (1024, 1024, 64)
@@ -79,10 +81,16 @@ def mismatch(parameter: Parameter, argument: Any, value: np.generic) -> str | No
     return origin + str(value.dtype)
 
 
+def memory_of(args: Sequence[Any]) -> list[tuple[int, int, str]]:
+    """Base, size and name of the memory that a launch's arrays lie in."""
+    arrays = [(i, a.data.mem) for i, a in enumerate(args) if isinstance(a, cupy.ndarray) and a.data.ptr]
+    return list({m.ptr: (m.ptr, m.size, f"argument {i}") for i, m in reversed(arrays)}.values())
+
+
 class HostFunction:
     """Stands in for the RawKernel that `RawModule.get_function` gives."""
 
-    def __init__(self, module: Module, name: str) -> None:
+    def __init__(self, module: Module | PtxModule, name: str) -> None:
         self._module, self.name = module, name
         self.max_dynamic_shared_size_bytes = SHARED
 
@@ -109,9 +117,9 @@ class HostFunction:
                 raise TypeError(f"{self.name}: argument {i}: {error}") from None
             if wrong:
                 raise TypeError(f"{self.name}: argument {i}: the kernel takes {parameter}, given is {wrong}")
-            if isinstance(argument, cupy.ndarray) and argument.data.ptr:
-                rt().ch_name(argument.data.mem.ptr, f"argument {i}".encode())
-        self._module.launch(self.name, grid, block, values, shared_mem)
+        for pointer, _, name in memory_of(args):
+            rt().ch_name(pointer, name.encode())
+        self._module.launch(self.name, grid, block, values, shared_mem, memory_of(args))
         self._look_at_arrays(args)
 
     def _check_geometry(self, grid: tuple[int, ...], block: tuple[int, ...], shared_mem: int) -> None:
@@ -135,15 +143,19 @@ class HostFunction:
             if overrun := rt().ch_overrun(base):
                 where = f"{abs(overrun)} bytes {'after its end' if overrun > 0 else 'before its beginning'}"
                 raise KernelError(self.name, [("out-of-bounds", f"argument {i} was written to {where}")])
-            if not self._module.check:
+            if not self._module.check:  # which knows what was written
                 rt().ch_assume_written(base)
 
 
 class HostModule:
     """Stands in for `cupy.RawModule`."""
 
-    def __init__(self, code: str, options: Sequence[str], kind: str, seed: int | None) -> None:
-        self._module = Module(build(code, options, kind), kind == "check", seed)
+    def __init__(self, code: str, options: Sequence[str], kind: str, seed: int | None, arch: int) -> None:
+        self._module: Module | PtxModule
+        if kind == "ptx":
+            self._module = PtxModule(code, options, arch)
+        else:
+            self._module = Module(build(code, options, kind), kind == "check", seed)
 
     @property
     def parameters(self) -> dict[str, tuple[Parameter, ...]]:
@@ -162,13 +174,13 @@ class HostGpu:
 
     cupy = cupy
 
-    def __init__(self, kind: str, seed: int) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, seed: int, arch: int) -> None:
+        self.kind, self.arch = kind, arch
         self._seed = None if kind == "fast" and seed == 0 else seed
 
     def raw_module(self, code: str, options: tuple[str, ...] = ()) -> HostModule:
         """The kernels of a text, compiled for the host."""
-        return HostModule(code, options, self.kind, self._seed)
+        return HostModule(code, options, self.kind, self._seed, self.arch)
 
     def to_device(self, array: np.ndarray) -> Any:
         """A copy of the array as a `cupy.ndarray`."""
@@ -190,20 +202,23 @@ class HostGpu:
         if rt().ch_read(result.ctypes.data, array.data.ptr, array.nbytes):
             raise ValueError("the array does not lie in device memory")
         missing = rt().ch_unwritten(array.data.ptr, array.nbytes)
-        if missing and self.kind == "check":
+        if missing and self.kind != "fast":
             raise KernelError("to_host", [("uninitialised", f"{missing} of {array.nbytes} bytes were never written")])
         return result
 
 
-def host_gpu(build: str = "fast", seed: int = 0) -> HostGpu:
+def host_gpu(build: str | None = None, seed: int = 0, arch: int = 75) -> HostGpu:
     """The device double: what launch code needs of a GPU, executed on this machine. It becomes CuPy's allocator.
 
     Args:
         build: "fast" for numbers; "check" reports every race, access out of bounds or to memory that nobody has
-            written, misaligned access and divergent barrier, with its line, block and thread.
+            written, misaligned access and divergent barrier, with its line, block and thread; "ptx" executes what NVRTC
+            makes of the text. None: what $TGE_CUDA_HOST says, or "fast".
         seed: of the order in which blocks and threads run. 0 in the fast build: in their own order.
+        arch: of the PTX, such as 75 or 120.
     """
-    if build not in ("fast", "check"):
-        raise ValueError(f"host_gpu: build is 'fast' or 'check', given is {build!r}")
+    build = build or os.environ.get("TGE_CUDA_HOST", "fast")
+    if build not in ("fast", "check", "ptx"):
+        raise ValueError(f"host_gpu: build is 'fast', 'check' or 'ptx', given is {build!r}")
     cupy.cuda.set_allocator(allocate)
-    return HostGpu(build, seed)
+    return HostGpu(build, seed, arch)

@@ -80,6 +80,7 @@ def rt() -> C.PyDLL:
         ("ch_name", None, [pointer, C.c_char_p]),
         ("ch_write", C.c_int, [pointer, pointer, size]),
         ("ch_read", C.c_int, [pointer, pointer, size]),
+        ("ch_written", pointer, [pointer]),
         ("ch_unwritten", C.c_long, [pointer, size]),
         ("ch_assume_written", None, [pointer]),
         ("ch_overrun", C.c_long, [pointer]),
@@ -118,9 +119,18 @@ class Module:
         self._begin, self._end = mapped(path)
 
     def launch(
-        self, name: str, grid: Sequence[int], block: Sequence[int], values: Sequence[np.generic], shared_mem: int = 0
+        self,
+        name: str,
+        grid: Sequence[int],
+        block: Sequence[int],
+        values: Sequence[np.generic],
+        shared_mem: int,
+        arrays: Sequence[tuple[int, int, str]],
     ) -> None:
         """Runs a kernel on values that have exactly its parameters' sizes; pointers are uint64.
+
+        Args:
+            arrays: base, size and name of the memory that pointers lead to; the runtime knows all memory by itself.
 
         Raises:
             KernelError: it did something that CUDA does not define.

@@ -37,7 +37,7 @@ class Bench:
         return self.gpu.to_host(array)
 
 
-@pytest.fixture(scope="module", params=[("fast", 0), ("fast", 3), ("check", 0), ("check", 5)], ids=str)
+@pytest.fixture(scope="module", params=[("fast", 0), ("fast", 3), ("check", 0), ("check", 5), ("ptx", 0)], ids=str)
 def bench(request: pytest.FixtureRequest) -> Bench:
     return Bench(*request.param)
 
@@ -304,7 +304,7 @@ def test_unknown_names_and_text_that_does_not_compile() -> None:
         gpu.raw_module("__device__ int f() { return 1; }")
     with pytest.raises(BuildError, match="unknown option"):
         gpu.raw_module(SAMPLES, ("--nonsense",))
-    with pytest.raises(ValueError, match="'fast' or 'check'"):
+    with pytest.raises(ValueError, match="'fast', 'check' or 'ptx'"):
         host_gpu("slow")
 
 

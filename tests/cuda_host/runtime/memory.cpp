@@ -88,6 +88,11 @@ long ch_unwritten(const void* p, size_t size) {
   return std::count(begin, begin + size, 0);
 }
 
+uint8_t* ch_written(const void* p) {  // a flag for each byte of an allocation
+  Memory* m = allocation_at(uintptr_t(p), 0);
+  return m ? m->written.data() : nullptr;
+}
+
 // After a launch without checks nobody knows what was written: all of it counts as written.
 void ch_assume_written(const void* p) {
   if (Memory* m = allocation_at(uintptr_t(p), 0)) std::fill(m->written.begin(), m->written.end(), 1);
