@@ -56,6 +56,8 @@ def compiled(code: str, options: Sequence[str], target: str) -> tuple[bytes, str
     finally:
         nvrtc.destroyProgram(program)
     binary = binary if isinstance(binary, bytes) else binary.encode()
+    if not target.startswith("compute"):
+        binary += bytes(-len(binary) % 8)  # CuPy takes a NUL from the end, as if it were text
     new = kept.with_suffix(f".{os.getpid()}")
     new.write_bytes(log.encode() + b"\0" + binary)
     os.replace(new, kept)
