@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "csrc" / "cuda"
-TESTS = "tests/cuda/test_kernels.py"
+TESTS = "tests/cuda"
 # The tests of each file, as pytest's -k takes them.
 OF_FILE = {
     "elementwise.cu": "test_of_two or test_of_one or broadcasting or nan_and_infinity or mse",

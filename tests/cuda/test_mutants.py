@@ -1,0 +1,26 @@
+"""Cases that a mutation run asked for (tests/cuda_host/mutate.py): each kills a change of a kernel that lived."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.cuda.arrays import FLOATS, back, check, placed
+from tinygrad_edu.kernels import cuda, reference
+from tinygrad_edu.kernels.cuda.signatures import COMPARISONS
+
+
+def test_optimisers_add_epsilon_where_it_matters() -> None:
+    rest = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 0.5, "weight_decay": 0.0, "decoupled": False}
+    arrays = [np.linspace(0.1, 2, 7) * k for k in (1, 2, 0.3, 0.1)]  # parameters, gradients, means, squares
+    theirs, mine = ([[put(a.copy())] for a in arrays] for put in (np.asarray, placed))
+    for table, lists in ((reference, theirs), (cuda, mine)):
+        table.adam(*lists, None, maximize=False, step=2, **rest)
+    np.testing.assert_allclose(back(mine[0][0]), theirs[0][0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_of_two_equal_numbers(name: str) -> None:
+    for dtype in FLOATS:
+        a, b = np.array([[1, 2, 3, -1, 0], [1, 3, 2, 1, -0.0]], dtype)
+        check(name, [placed(a), placed(b)])
