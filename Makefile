@@ -16,7 +16,7 @@ SOURCES := $(BUILD_FILES) $(shell find tinygrad_edu -type f \( -name '*.py' -o -
 
 LESSON ?=
 
-.PHONY: help train test lint format sizes links readme coverage lessons sanitize clean
+.PHONY: help train test lint format sizes links readme coverage lessons docs sanitize clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/make \1\t/p' Makefile | expand -t 16
@@ -52,11 +52,16 @@ coverage: $(EDIT)  ## write the tables of docs/coverage.md again (needs PyTorch)
 lessons: $(EDIT)  ## run the lessons with three seeds and write docs/lessons.md again (make lessons LESSON=01 for one)
 	$(BIN)/python tools/lessons.py $(LESSON)
 
+docs: $(EDIT)  ## the pages of docs/ and all lessons, with their output and figures, as HTML in docs/_build (minutes)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs,search]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 sanitize: $(VENV)/stamp-dev  ## the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	PYTHON=$(BIN)/python bash tools/sanitize.sh
 
 clean:  ## remove all that was built and installed; training runs stay
-	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* docs/_build docs/path build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find tinygrad_edu -name '*.so' -delete
 	find tinygrad_edu tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 

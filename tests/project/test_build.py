@@ -71,6 +71,7 @@ EXTRAS = {
     "cuda13",
     "cuda-host",
     "dist",
+    "docs",
 }  # each named in an error that asks for it
 
 
