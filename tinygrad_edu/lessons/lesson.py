@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import math
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,13 +73,12 @@ class Claim:
 
 @dataclass
 class Lesson:
-    """One lesson in progress: `Lesson(__doc__, __file__)` is the first line of every lesson file.
+    """One lesson in progress: `Lesson(__doc__)` is the first line of every lesson file.
 
     `seed` is what the lesson must draw everything from; creating the lesson also seeds the default generator with it.
     """
 
     text: str
-    file: str
     claims: list[Claim] = field(default_factory=list)
     figures: list[Any] = field(default_factory=list)
     seconds: float = math.nan
@@ -98,6 +98,12 @@ class Lesson:
     def title(self) -> str:
         """The first line of the lesson's text: "1. What learning is"."""
         return title_of(self.text)
+
+    @property
+    def name(self) -> str:
+        """The title as a file's name: "01_what_learning_is"."""
+        number, _, words = self.title.partition(". ")
+        return f"{number.zfill(2)}_{re.sub('[^a-z0-9]+', '_', words.lower()).strip('_')}"
 
     def say(self, *what: Any, sep: str = " ") -> None:
         """Print, unless the lessons are being run quietly."""
@@ -140,7 +146,7 @@ class Lesson:
             folder.mkdir(parents=True, exist_ok=True)
             for number, figure in enumerate(self.figures, start=1):
                 more = f"-{number}" if len(self.figures) > 1 else ""
-                path = folder / f"{Path(self.file).stem.removeprefix('lesson_')}{more}.png"
+                path = folder / f"{self.name}{more}.png"
                 figure.savefig(path)
                 self.say(f"  figure: {os.path.relpath(path)}")
         self.say(f"  {self.seconds:.1f} s, seed {self.seed}", "", sep="\n")

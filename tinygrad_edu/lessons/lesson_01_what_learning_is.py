@@ -18,7 +18,7 @@ from tinygrad_edu.data import Dataset, TensorDataset, load_digits, train_dev_tes
 from tinygrad_edu.lessons import Lesson
 from tinygrad_edu.train import Trainer, accuracy
 
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 
 # %%
 # The examples: 64 grey values each, and the digit that the writer meant.

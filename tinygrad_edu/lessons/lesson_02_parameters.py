@@ -16,7 +16,7 @@ from tinygrad_edu import nn, optim
 from tinygrad_edu.data import load_diabetes
 from tinygrad_edu.lessons import Lesson
 
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 diabetes = load_diabetes()
 x = (diabetes.X - diabetes.X.mean(0)) / diabetes.X.std(0)  # every column with mean 0 and standard deviation 1
 y = ((diabetes.y - diabetes.y.mean()) / diabetes.y.std())[:, None]

@@ -17,7 +17,7 @@ from tinygrad_edu.data import load_digits
 from tinygrad_edu.lessons import Lesson
 from tinygrad_edu.train import StepTrace, Trainer
 
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 digits = load_digits()
 rows = np.random.default_rng(lesson.seed).permutation(len(digits))[:64]
 x, y = tg.tensor(digits.X[rows] / 16), tg.tensor(digits.y[rows])

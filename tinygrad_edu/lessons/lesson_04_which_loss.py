@@ -17,7 +17,7 @@ from tinygrad_edu import nn, optim
 from tinygrad_edu.data import load_diabetes, load_digits
 from tinygrad_edu.lessons import Lesson
 
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 F = nn.functional
 diabetes = load_diabetes()
 y = ((diabetes.y - diabetes.y.mean()) / diabetes.y.std()).astype(np.float64)

@@ -20,7 +20,7 @@ from tinygrad_edu.data import TensorDataset, load_digits, train_dev_test_split
 from tinygrad_edu.lessons import Lesson
 from tinygrad_edu.train import Trainer, accuracy
 
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 digits = load_digits()
 split = train_dev_test_split(TensorDataset(digits.X / 16, digits.y), dev=0.2, test=0.2, seed=lesson.seed)
 SEEDS = [10 * lesson.seed + k for k in range(3)]

@@ -18,7 +18,7 @@ from tinygrad_edu.lessons import Lesson
 from tinygrad_edu.train import Trainer, accuracy, fingerprint
 from tinygrad_edu.tune import Outcome, Repeats, repeat
 
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 digits = load_digits()
 rows = np.random.default_rng(lesson.seed).permutation(len(digits))
 everything = TensorDataset(digits.X / 16, digits.y)

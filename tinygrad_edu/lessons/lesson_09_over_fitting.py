@@ -20,7 +20,7 @@ from tinygrad_edu.data import Subset, TensorDataset, load_digits
 from tinygrad_edu.lessons import Lesson
 from tinygrad_edu.train import EarlyStopping, History, Trainer, accuracy
 
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 digits = load_digits()
 rng = np.random.default_rng(lesson.seed)
 rows = rng.permutation(len(digits))

@@ -19,7 +19,7 @@ from tinygrad_edu.lessons import Lesson
 from tinygrad_edu.lessons.style import DEV, INK
 from tinygrad_edu.train import Trainer, k_means
 
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 digits = load_digits()
 mean = digits.X.mean(0) / 16
 x = digits.X / 16 - mean  # (1797, 64), the mean image taken away

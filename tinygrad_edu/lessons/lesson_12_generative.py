@@ -21,7 +21,7 @@ from tinygrad_edu.train import Trainer, generate
 from tinygrad_edu.zoo import GPT
 
 F = nn.functional
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 draw = np.random.default_rng(lesson.seed)
 names = draw.permutation(load_names().first)  # 5,163 first names of the US census of 1990
 train, dev = names[: len(names) * 9 // 10], names[len(names) * 9 // 10 :]

@@ -21,7 +21,7 @@ from tinygrad_edu.lessons.style import DEV, GREY, INK, TRAIN
 from tinygrad_edu.train import play, rewards_to_go
 
 F = nn.functional
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 
 # %%
 # The world shows four numbers: the cart's place and speed, the pole's angle and how fast it turns. Before there is any

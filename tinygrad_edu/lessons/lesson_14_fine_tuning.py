@@ -21,7 +21,7 @@ from tinygrad_edu.lessons.style import COLOURS, GREY
 from tinygrad_edu.train import EarlyStopping, History, Trainer
 
 F = nn.functional
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 
 # %%
 # The model guesses the next letter of a name from the four before it. Its loss is the mean surprise at the letter that

@@ -23,7 +23,7 @@ from tinygrad_edu.train import Trainer, accuracy, freeze, replace_head
 from tinygrad_edu.zoo import count_parameters, load_pretrained
 
 F = nn.functional
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 
 # %%
 # The task: which surface does a patch of 48 × 48 pixels show, brick, grass or gravel? We learn on the left halves of

@@ -29,7 +29,7 @@ from tinygrad_edu.train import load_checkpoint
 from tinygrad_edu.zoo import PRESETS, count_parameters, training_bytes
 
 F = nn.functional
-lesson = Lesson(__doc__, __file__)
+lesson = Lesson(__doc__)
 
 # %%
 # A linear layer from I numbers to O numbers has I · O weights and O biases. So a line through ten measurements has 11
