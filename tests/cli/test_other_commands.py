@@ -188,3 +188,31 @@ def test_a_missing_library_is_named_before_anything_runs(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "safetensors" else real(name))
     assert main(["train", "digits"]) == 2
     assert capsys.readouterr().err == "tge needs safetensors: pip install safetensors\n"
+
+
+def test_step_shows_what_training_repeats():
+    done = invoke("step", "-n", 3, "--lr", 1e-4, "--json")
+    assert done.exit_code == 0, done.output
+    steps = json.loads(done.output)["steps"]
+    assert [row["step"] for row in steps] == [1, 2, 3]
+    for row in steps:
+        assert abs(row["ratio"] - 1) < 0.05
+        assert row["predicted"] < 0
+        for sizes in row["parameters"].values():
+            assert sizes["update"] == pytest.approx(1e-4 * sizes["gradient"], rel=0.05)
+    told = invoke("step", "diabetes", "-n", 2, "--explain")
+    assert told.exit_code == 0, told.output
+    assert told.output.count("predicted change") == 2
+    assert "0.weight" in told.output
+    assert len(invoke("step", "-n", 40, "--batch-size", 100).output.splitlines()) == 41  # more than an epoch
+    assert invoke("step", "names").exit_code == 2
+    assert invoke("step", "--lr", -1).exit_code == 2
+
+
+def test_with_shuffled_labels_nothing_is_learned(tmp_path):
+    done = invoke("train", "digits", "--shuffle-labels", "--epochs", 8, "--out", tmp_path, "--quiet")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "digits-1/config.json").read_text())["shuffle_labels"] is True
+    history = (tmp_path / "digits-1/history.csv").read_text().splitlines()
+    last = dict(zip(history[0].split(","), history[-1].split(","), strict=True))
+    assert float(last["val_accuracy"]) < 0.2

@@ -20,6 +20,7 @@ from .lesson import lesson
 from .options import hidden, positive
 from .runs import compare, resume, split, verify
 from .sizes import pretrained, size
+from .step import step
 from .transfer import finetune, transfer
 from .tuning import search, seeds
 
@@ -37,6 +38,7 @@ def cli() -> None:
     tge train names                      learn to write first names; then: tge generate runs/names-1
     tge train cartpole                   learn from rewards to keep a pole up
     tge predict runs/digits-1 drawing.png
+    tge step -n 3 --explain              one step at a time, every parameter
     tge search grid digits               hyperparameters: which are best on dev?
     tge seeds digits                     how much of that is chance?
     tge finetune runs/digits-1           start from what has been learned
@@ -48,6 +50,7 @@ def cli() -> None:
 
 for command in (
     lesson,
+    step,
     generate,
     search,
     seeds,
@@ -108,6 +111,12 @@ for command in (
     type=click.FloatRange(0, 1, max_open=True),
     help="digits: how much of each label is spread over all digits, so that the model is not taught to be certain; the "
     "loss then cannot reach 0 (Szegedy et al. 2016).  [0.1]",
+)
+@click.option(
+    "--shuffle-labels",
+    is_flag=True,
+    default=None,
+    help="Deal the training labels out by lot: nothing can be learned then, and dev shows it.",
 )
 @click.option("--weight-decay", type=click.FloatRange(min=0), help="How strongly parameters are pulled to 0.  [0]")
 @click.option("--clip-norm", type=float, callback=positive("a norm"), help="Largest norm of all gradients together.")

@@ -57,6 +57,7 @@ class HParams(training.HParams):
     task: str = "predict"
     code: int = 8
     context: int = 4
+    shuffle_labels: bool = False
 
 
 @dataclass
@@ -108,7 +109,12 @@ def understood(params: HParams) -> bool:
 def prepare(params: HParams) -> Task:
     """Load, split and scale the data."""
     makers = {"digits": digits, "diabetes": diabetes, "names": names}
-    return autoencoder(params) if params.task == "autoencode" else makers[params.data](params)
+    task = autoencoder(params) if params.task == "autoencode" else makers[params.data](params)
+    if params.shuffle_labels:
+        x, y = task.train[:]
+        order = np.random.default_rng(params.seed).permutation(len(task.train))
+        task.train = data.TensorDataset(x, y.numpy()[order])
+    return task
 
 
 def build_model(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import contextvars
 import math
 import os
 import re
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,6 +89,9 @@ class Lesson:
         import matplotlib
         from cycler import cycler
 
+        if not self.text:  # sphinx-gallery runs a file without its __doc__; the file that calls us has it
+            source = Path(sys._getframe(2).f_code.co_filename).read_text(encoding="utf-8")
+            self.text = ast.get_docstring(ast.parse(source)) or ""
         self._settings = settings.get()
         self.seed = self._settings.seed
         self._began = time.perf_counter()
