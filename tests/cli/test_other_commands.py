@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 
@@ -216,3 +217,42 @@ def test_with_shuffled_labels_nothing_is_learned(tmp_path):
     history = (tmp_path / "digits-1/history.csv").read_text().splitlines()
     last = dict(zip(history[0].split(","), history[-1].split(","), strict=True))
     assert float(last["val_accuracy"]) < 0.2
+
+
+def test_report_draws_the_path_of_a_small_model(runs, tmp_path):
+    done = invoke("report", runs / "diabetes-1", "--out", tmp_path / "picture.png", "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.output)
+    assert facts["epochs"] == 20
+    assert facts["loss"] < facts["first_loss"]
+    assert facts["path"] >= facts["straight"] > 0
+    assert 0.8 < facts["share_in_plane"] <= 1
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.size[0] > 1000
+    told = invoke("report", runs / "digits-1")  # 9,610 parameters: no path
+    assert told.exit_code == 0, told.output
+    assert "25 epochs: loss" in told.output
+    assert "went" not in told.output
+    assert (runs / "digits-1/report.png").exists()
+    (tmp_path / "empty").mkdir()
+    assert invoke("report", tmp_path / "empty").exit_code == 2
+    copy = tmp_path / "broken"
+    shutil.copytree(runs / "diabetes-1", copy)
+    (copy / "steps.npz").write_bytes(b"PK not an archive")
+    refused = invoke("report", copy)
+    assert refused.exit_code == 2
+    assert "steps.npz" in refused.output
+
+
+def test_the_landscape_of_a_linear_model_is_a_bowl_around_the_best_parameters(runs):
+    from tinygrad_edu.cli import experiment, report
+
+    with np.load(runs / "diabetes-1/steps.npz") as file:
+        steps = dict(file)
+    path = report.path_of(steps)
+    assert path.shape[1] == 11
+    land = report.landscape(experiment.read_config(runs / "diabetes-1"), path,
+                            [n for n in steps if n.endswith(".values")], steps)  # fmt: skip
+    second = np.diff(land["loss"], 2, axis=0)
+    np.testing.assert_allclose(second, second.mean(), rtol=0.02)  # a paraboloid has one curvature each way
+    assert second.mean() > 0

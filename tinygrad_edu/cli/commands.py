@@ -18,6 +18,7 @@ from .experiment import DEFAULTS, OPTIMIZERS, Refused
 from .generate import generate
 from .lesson import lesson
 from .options import hidden, positive
+from .report import report
 from .runs import compare, resume, split, verify
 from .sizes import pretrained, size
 from .step import step
@@ -38,6 +39,7 @@ def cli() -> None:
     tge train names                      learn to write first names; then: tge generate runs/names-1
     tge train cartpole                   learn from rewards to keep a pole up
     tge predict runs/digits-1 drawing.png
+    tge report runs/diabetes-1           how a run went, and the path of its parameters
     tge step -n 3 --explain              one step at a time, every parameter
     tge search grid digits               hyperparameters: which are best on dev?
     tge seeds digits                     how much of that is chance?
@@ -51,6 +53,7 @@ def cli() -> None:
 for command in (
     lesson,
     step,
+    report,
     generate,
     search,
     seeds,

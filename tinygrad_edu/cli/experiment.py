@@ -23,6 +23,9 @@ from .tasks import DEFAULTS, OPTIMIZERS, TABLES, HParams, Refused, Task, build_m
 __all__ = ["DEFAULTS", "OPTIMIZERS", "TABLES", "HParams", "Refused", "Task", "build_model", "prepare", "settings"]
 
 
+PATH_LIMIT = 1000  # parameters of a model whose path is recorded whole, for tge report
+
+
 # -- the run folder ------------------------------------------------------------------------------------------
 def new_run(out: Path, params: training.HParams) -> Path:
     """Make `out/<data>-<n>` with its config.json; n is the next number that is free."""
@@ -147,9 +150,11 @@ def train(
     guard = training.StopOnNaN()
     leader = parallel is None or not parallel.rank  # of several processes the first one writes and talks
     quiet = quiet or not leader
+    small = sum(p.numel() for p in task.build().parameters()) <= PATH_LIMIT
     trainer = trainer_for(
-        params, task, callbacks=[guard], run_dir=run, progress="none" if quiet else "auto", parallel=parallel
-    )
+        params, task, callbacks=[guard], run_dir=run, progress="none" if quiet else "auto", parallel=parallel,
+        record="full" if small else "light",
+    )  # fmt: skip
     model = trainer.model
     before = np.array(model[0].weight.detach().numpy())  # a resumed run draws the same ones again
     count = sum(p.numel() for p in model.parameters())
