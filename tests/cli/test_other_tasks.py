@@ -33,7 +33,7 @@ def names_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")
     done = invoke("train", "names", "--out", out)
     assert done.exit_code == 0, done.output
-    assert "4 characters of 16 numbers, 64 → 128 → 27" in done.output
+    assert "6 characters of 16 numbers, 96 → 128 → 27" in done.output
     assert "guessing: ln 27 = 3.2958" in done.output
     return out / "names-1"
 

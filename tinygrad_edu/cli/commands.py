@@ -79,7 +79,7 @@ for command in (
     help="autoencode (digits): give back the picture through a bottleneck; labels are not looked at.  [predict]",
 )
 @click.option("--code", type=click.IntRange(1, 64), help="autoencode: numbers in the bottleneck.  [8]")
-@click.option("--context", type=click.IntRange(1, 16), help="names: characters that the model looks back.  [4]")
+@click.option("--context", type=click.IntRange(1, 16), help="names: characters that the model looks back.  [6]")
 @click.option("--algo", type=click.Choice(["reinforce"]), help="cartpole: how rewards become steps.  [reinforce]")
 @click.option("--episodes", type=click.IntRange(min=1), help="cartpole: how many are played at most.  [1200]")
 @click.option("--discount", type=click.FloatRange(0, 1), help="cartpole: what a reward one step later counts.  [0.99]")
@@ -102,7 +102,9 @@ for command in (
     help="Units of each hidden layer; 0 for none (a linear model).  [digits and names 128, diabetes 0, "
     "autoencode 128, cartpole 32]",
 )
-@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), help="How gradients become steps.  [adam]")
+@click.option(
+    "--optimizer", type=click.Choice(list(OPTIMIZERS)), help="How gradients become steps.  [adam, names adamw]"
+)
 @click.option(
     "--split",
     type=click.Choice(["random", "writer"]),
@@ -116,12 +118,8 @@ for command in (
     "loss then cannot reach 0 (Szegedy et al. 2016).  [0.1]",
 )
 @click.option(
-    "--shuffle-labels",
-    is_flag=True,
-    default=None,
-    help="Deal the training labels out by lot: nothing can be learned then, and dev shows it.",
+    "--weight-decay", type=click.FloatRange(min=0), help="How strongly parameters are pulled to 0.  [0, names 0.05]"
 )
-@click.option("--weight-decay", type=click.FloatRange(min=0), help="How strongly parameters are pulled to 0.  [0]")
 @click.option("--clip-norm", type=float, callback=positive("a norm"), help="Largest norm of all gradients together.")
 @click.option("--accumulate", type=click.IntRange(min=1), help="Batches whose gradients make one update.  [1]")
 @click.option("--max-seconds", type=float, callback=positive("a time"), help="Stop after so long; tge resume goes on.")

@@ -24,7 +24,7 @@ TABLES = ("digits", "diabetes")  # rows of numbers with a label each
 DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"hidden": (128,), "lr": 3e-3, "epochs": 40, "label_smoothing": 0.1},
     "diabetes": {"hidden": (), "lr": 1e-2, "epochs": 60},
-    "names": {"hidden": (128,), "lr": 3e-3, "epochs": 10, "batch_size": 64},
+    "names": {"hidden": (128,), "lr": 3e-3, "epochs": 10, "batch_size": 64, "optimizer": "adamw", "weight_decay": 0.05},
 }
 AUTOENCODE: dict[str, Any] = {"hidden": (128,), "lr": 2e-3, "epochs": 100, "batch_size": 64}
 LETTERS = len(data.names.ALPHABET)
@@ -56,8 +56,7 @@ class HParams(training.HParams):
     accumulate: int = 1
     task: str = "predict"
     code: int = 8
-    context: int = 4
-    shuffle_labels: bool = False
+    context: int = 6
 
 
 @dataclass
@@ -109,12 +108,7 @@ def understood(params: HParams) -> bool:
 def prepare(params: HParams) -> Task:
     """Load, split and scale the data."""
     makers = {"digits": digits, "diabetes": diabetes, "names": names}
-    task = autoencoder(params) if params.task == "autoencode" else makers[params.data](params)
-    if params.shuffle_labels:
-        x, y = task.train[:]
-        order = np.random.default_rng(params.seed).permutation(len(task.train))
-        task.train = data.TensorDataset(x, y.numpy()[order])
-    return task
+    return autoencoder(params) if params.task == "autoencode" else makers[params.data](params)
 
 
 def build_model(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
