@@ -163,7 +163,7 @@ spread.plot(list(new), list(new.values()), "o-", color=DEV, label="not among the
 spread.plot(list(new), list(different.values()), "o-", color=TRAIN, label="different from each other")
 for t in (0.3, 0.8, 2.0):
     fresh = [name for name in written[t] if name not in known][:4]
-    spread.text(t, 0.3, "\n".join([f"at {t}", *fresh]), fontsize=8.5, va="top",
+    spread.text(t, 0.27, "\n".join([f"at {t}", *fresh]), fontsize=8.5, va="top",
                 ha="right" if t == 2 else "left", linespacing=1.3)  # fmt: skip
 spread.set(xlabel="temperature", ylim=(-0.02, 1.05), title="the share of 500 names that are …")
 spread.legend(loc="lower right", bbox_to_anchor=(1, 0.42))
