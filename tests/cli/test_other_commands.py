@@ -210,15 +210,6 @@ def test_step_shows_what_training_repeats():
     assert invoke("step", "--lr", -1).exit_code == 2
 
 
-def test_with_shuffled_labels_nothing_is_learned(tmp_path):
-    done = invoke("train", "digits", "--shuffle-labels", "--epochs", 8, "--out", tmp_path, "--quiet")
-    assert done.exit_code == 0, done.output
-    assert json.loads((tmp_path / "digits-1/config.json").read_text())["shuffle_labels"] is True
-    history = (tmp_path / "digits-1/history.csv").read_text().splitlines()
-    last = dict(zip(history[0].split(","), history[-1].split(","), strict=True))
-    assert float(last["val_accuracy"]) < 0.2
-
-
 def test_report_draws_the_path_of_a_small_model(runs, tmp_path):
     done = invoke("report", runs / "diabetes-1", "--out", tmp_path / "picture.png", "--json")
     assert done.exit_code == 0, done.output
