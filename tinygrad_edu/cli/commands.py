@@ -12,6 +12,7 @@ import tinygrad_edu as tg
 from tinygrad_edu import train as training
 
 from . import cartpole, experiment, gradients, machine, reading
+from .clinic import clinic
 from .curve import curve
 from .estimate import estimate
 from .experiment import DEFAULTS, OPTIMIZERS, Refused
@@ -22,6 +23,8 @@ from .report import report
 from .runs import compare, resume, split, verify
 from .sizes import pretrained, size
 from .step import step
+from .sweep import sweep
+from .tasks import INITS
 from .transfer import finetune, transfer
 from .tuning import search, seeds
 
@@ -42,7 +45,9 @@ def cli() -> None:
     tge report runs/diabetes-1           how a run went, and the path of its parameters
     tge step -n 3 --explain              one step at a time, every parameter
     tge search grid digits               hyperparameters: which are best on dev?
+    tge sweep lr digits                  one hyperparameter over its whole range
     tge seeds digits                     how much of that is chance?
+    tge clinic new                       six runs, five of them ill: which is which?
     tge finetune runs/digits-1           start from what has been learned
     tge transfer textures --per-class 2  a published model with a new last layer
     tge estimate --params 10e9           what would a larger model cost?
@@ -67,6 +72,8 @@ for command in (
     size,
     pretrained,
     curve,
+    clinic,
+    sweep,
 ):
     cli.add_command(command)
 
@@ -122,6 +129,16 @@ for command in (
 )
 @click.option("--clip-norm", type=float, callback=positive("a norm"), help="Largest norm of all gradients together.")
 @click.option("--accumulate", type=click.IntRange(min=1), help="Batches whose gradients make one update.  [1]")
+@click.option(
+    "--init", type=click.Choice(INITS), help="zeros: every parameter begins at 0; see what comes of it.  [random]"
+)
+@click.option("--shuffle/--no-shuffle", default=None, help="--no-shuffle: the rows in the same order in every epoch.")
+@click.option(
+    "--sort", is_flag=True, default=None, help="Training rows in the order of their labels (with --no-shuffle)."
+)
+@click.option(
+    "--shuffle-labels", is_flag=True, default=None, help="Every training label to another row: nothing to learn."
+)
 @click.option("--max-seconds", type=float, callback=positive("a time"), help="Stop after so long; tge resume goes on.")
 @click.option("--patience", type=click.IntRange(min=1), help="Stop when the dev loss has not improved for N epochs.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Decides split, initial values and order.  [0]")

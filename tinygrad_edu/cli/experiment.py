@@ -175,6 +175,7 @@ def train(
             epochs=params.epochs,
             val=task.dev,
             batch_size=params.batch_size,
+            shuffle=params.shuffle,
             max_seconds=max_seconds,
             resume=run if (run / "ckpt" / "last.safetensors").exists() else None,
         )

@@ -154,6 +154,7 @@ class Varied:
 
     params: HParams
     source: str
+    rows: int | None = None  # train on the first so many
 
     def __call__(self, seed: int) -> tune.Outcome:
         vary = {name: seed if self.source in (name, "all") else self.params.seed for name in ("init", "order", "split")}
@@ -165,7 +166,8 @@ class Varied:
             trainer = experiment.trainer_for(
                 self.params, task, init_seed=vary["init"], order_seed=vary["order"], record="none"
             )
-            trainer.fit(task.train, epochs=self.params.epochs, batch_size=self.params.batch_size)
+            some = task.train if self.rows is None else task.train[: self.rows]
+            trainer.fit(some, epochs=self.params.epochs, batch_size=self.params.batch_size)
         finally:
             tg.set_num_threads(threads)
         outputs = trainer.predict(task.dev).astype(np.float64)
@@ -187,10 +189,19 @@ class Varied:
 @click.option(
     "--ensemble", is_flag=True, help="Also the score of the mean of all runs' predictions (needs init or order)."
 )
+@click.option("--rows", type=click.IntRange(min=1), help="Train on so many rows only; chance then weighs more.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 def seeds(
-    data: str, vary: str, n: int, epochs: int | None, hidden: Any, ensemble: bool, workers: int, as_json: bool
+    data: str,
+    vary: str,
+    n: int,
+    epochs: int | None,
+    hidden: Any,
+    ensemble: bool,
+    rows: int | None,
+    workers: int,
+    as_json: bool,
 ) -> None:
     """How much of a result on DATA is chance: train N times, varying one source of randomness at a time.
 
@@ -201,6 +212,9 @@ def seeds(
     threads  1 to 4 threads: the parameters must not differ by a bit
     device   CPU and GPU, where there is one
 
+    \b
+    tge seeds digits --vary init --rows 150 --hidden 16 --ensemble
+
     Everything else is held fixed. One run is not a result: report the mean over seeds and its interval, and compare two
     settings seed by seed.
     """
@@ -210,18 +224,18 @@ def seeds(
         raise Refused(f"--vary {unknown[0]}: there are {', '.join((*SOURCES, 'all'))}")
     params = HParams(data=data, **DEFAULTS[data])
     params = params.with_(epochs=epochs or params.epochs, hidden=params.hidden if hidden is None else hidden)
-    rows: list[dict[str, Any]] = []
+    table: list[dict[str, Any]] = []
     facts: dict[str, Any] = {"data": data, "metric": METRIC[data], "n": n, "sources": {}}
     with Counter("seeds", as_json) as notify:
         for source in wanted:
             if source == "device":
-                rows.append(
+                table.append(
                     {"varied": source, METRIC[data]: "no GPU here", "sd": None, "lowest": None, "highest": None}
                 )
                 continue
-            found = tune.repeat(Varied(params, source), seeds=n, workers=workers, notify=notify)
+            found = tune.repeat(Varied(params, source, rows), seeds=n, workers=workers, notify=notify)
             low, high = found.interval()
-            rows.append({"varied": source, METRIC[data]: found.mean, "sd": found.sd,
+            table.append({"varied": source, METRIC[data]: found.mean, "sd": found.sd,
                          "lowest": float(found.scores.min()), "highest": float(found.scores.max()),
                          "95 % of means": f"{low:.4f} … {high:.4f}"})  # fmt: skip
             facts["sources"][source] = {"mean": found.mean, "sd": found.sd, "scores": found.scores.tolist()}
@@ -230,7 +244,7 @@ def seeds(
                 together = found.ensemble()
                 score = float((together.argmax(1) == labels).mean()) if data == "digits" else float(
                     ((together - labels) ** 2).mean())  # fmt: skip
-                rows[-1]["ensemble"] = score
+                table[-1]["ensemble"] = score
                 facts["sources"][source]["ensemble"] = score
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    tell(text_table([{name: row.get(name) for name in names} for row in rows]), facts, as_json)
+    names = list(dict.fromkeys(name for row in table for name in row))
+    tell(text_table([{name: row.get(name) for name in names} for row in table]), facts, as_json)

@@ -12,6 +12,7 @@ from .callbacks import (
 )
 from .checkpoint import CheckpointError, fingerprint, load_checkpoint, load_model, save_checkpoint, write_atomically
 from .describe import LayerRow, layer_rows, summary
+from .diagnosis import DIAGNOSES, Diagnosis, diagnose
 from .explore import LRCurve, StepTrace, Verdict
 from .finetune import load_weights, parameter_groups, replace_head
 from .generate import generate
@@ -28,6 +29,7 @@ from .trainer import Trainer
 
 __all__ = [
     "EMA",
+    "DIAGNOSES",
     "MPI",
     "NCCL",
     "CSVLog",
@@ -37,6 +39,7 @@ __all__ = [
     "Clusters",
     "Communicator",
     "DataParallel",
+    "Diagnosis",
     "EarlyStopping",
     "Episodes",
     "Freeze",
@@ -60,6 +63,7 @@ __all__ = [
     "accuracy",
     "advantages",
     "fingerprint",
+    "diagnose",
     "freeze",
     "generate",
     "k_means",
