@@ -89,8 +89,9 @@ def test_transfer_reviews():
     except NotFound as missing:
         pytest.skip(f"NOT TESTED with real sentences: {missing}")
     rows = json.loads(invoke("transfer", "reviews", "--per-class", "25,100", "--json"))["rows"]
-    assert all(row["pretrained"] >= row["from nothing"] + 0.03 for row in rows)
-    assert rows[1]["pretrained"] >= 0.66
+    assert all(row["pretrained"] >= row["from nothing"] + 0.05 for row in rows)
+    assert rows[0]["pretrained"] >= 0.66
+    assert rows[1]["pretrained"] >= 0.7
 
 
 def test_options_that_mean_nothing_are_refused():
@@ -133,7 +134,7 @@ def test_bags_of_words():
     x = starts.bags(["good film", "bad film"], ["good film", "Good good!", "unheard of"])
     assert x.shape == (3, 3)  # bad, film, good
     assert x[0, 2] > x[0, 1] > 0 == x[0, 0]  # film is in both, and says less
-    assert x[1].tolist() == pytest.approx([0, 0, 10**0.5])
+    assert x[1].tolist() == pytest.approx([0, 0, 1])
     assert not x[2].any()
 
 

@@ -78,8 +78,7 @@ def reviews(seed: int, progress: Progress) -> Task:
         for start in range(0, len(texts), 20):
             progress(start, len(texts))
             found.append(model(*pieces(texts[start : start + 20], longest=48)).numpy())
-    # Vectors of length 1 are small numbers: a last layer learns faster on coordinates of about 1.
-    vectors, words = np.concatenate(found) * math.sqrt(384), bags(texts[:200], texts)
+    vectors, words = np.concatenate(found), bags(texts[:200], texts)  # all of length 1: small numbers over-fit less
     ways = [Way("from nothing", words[:200], words[200:], lambda classes: nn.Linear(words.shape[1], classes)),
             Way("pretrained", vectors[:200], vectors[200:], lambda classes: nn.Linear(384, classes))]  # fmt: skip
     return Task("reviews", labels[:200], labels[200:], ways)
@@ -104,7 +103,7 @@ def bags(known: list[str], texts: list[str]) -> np.ndarray:
         for word in words:
             if word in place:
                 row[place[word]] += math.log((1 + len(known)) / (1 + documents[word])) + 1
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9) * math.sqrt(10)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
 
 
 def _convolutions(classes: int) -> Any:

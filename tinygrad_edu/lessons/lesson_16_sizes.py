@@ -166,7 +166,7 @@ right.set_title("one step of 64 examples")
 right.legend()
 
 # %%
-# What was shown. Try: tge estimate --params 10e9 --optimizer sgd, and mpiexec -n 2 tge train digits --dist mpi
+# What was shown. Try: tge size gpt2 --params 10e9 --optimizer sgd, and mpiexec -n 2 tge train digits --dist mpi
 
 published = {"linear": 11, "mlp": 9_610, "efficientnet-lite0": 4_652_008, "minilm": 22_713_216, "gpt2": 124_439_808}
 for name, count in published.items():
