@@ -97,7 +97,14 @@ def run(command: Sequence[str], folder: str) -> str:
 
 def runtime() -> Path:
     """The library with the scheduler, the memory and the checks."""
-    command = ["-O2", "-gdwarf-4", f"-I{HERE / 'runtime'}", *(str(p) for p in sorted((HERE / "runtime").glob("*.cpp")))]
+    portable = ["-DCUDA_HOST_UCONTEXT"] if os.environ.get("TGE_CUDA_HOST_UCONTEXT") else []  # as on other processors
+    command = [
+        "-O2",
+        *portable,
+        "-gdwarf-4",
+        f"-I{HERE / 'runtime'}",
+        *(str(p) for p in sorted((HERE / "runtime").glob("*.cpp"))),
+    ]
     return compiled("runtime", {}, command)
 
 

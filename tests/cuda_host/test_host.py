@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -319,3 +322,24 @@ def test_local_includes_and_definitions(tmp_path: Path) -> None:
     assert gpu.to_host(y) == [42]
     with pytest.raises(BuildError, match=r"kernels\.cu:3:.*'N'"):
         gpu.raw_module(code, (f"-I{tmp_path}",))
+
+
+PORTABLE = """
+import numpy as np
+from cuda_host import host_gpu
+gpu = host_gpu("check", 1)
+module = gpu.raw_module(open("SAMPLES").read())
+x = np.random.default_rng(0).standard_normal((5, 100), dtype=np.float32)
+y = gpu.cupy.empty(x.shape, x.dtype)
+module.get_function("softmax_rows")((2,), (96,), (gpu.to_device(x), y, np.int32(5), np.int32(100)))
+e = np.exp(x)
+np.testing.assert_allclose(gpu.to_host(y), e / e.sum(1, keepdims=True), rtol=1e-5)
+"""
+
+
+def test_fibers_on_other_processors() -> None:
+    """There the switch is swapcontext, which works here too."""
+    environment = {**os.environ, "TGE_CUDA_HOST_UCONTEXT": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    script = PORTABLE.replace("SAMPLES", str(Path(__file__).parent / "kernels" / "samples.cu"))
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
