@@ -19,6 +19,7 @@ std::vector<Kernel>& all_kernels() {
         add_lookup(*kernels);
         add_norms(*kernels);
         add_attention(*kernels);
+        add_recurrent(*kernels);
         add_random(*kernels);
         add_optimisers(*kernels);
         return kernels;

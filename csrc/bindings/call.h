@@ -65,6 +65,7 @@ void add_pooling(std::vector<Kernel>& list);
 void add_lookup(std::vector<Kernel>& list);
 void add_norms(std::vector<Kernel>& list);
 void add_attention(std::vector<Kernel>& list);
+void add_recurrent(std::vector<Kernel>& list);
 void add_random(std::vector<Kernel>& list);
 void add_optimisers(std::vector<Kernel>& list);
 

@@ -149,6 +149,12 @@ struct Table {
     bool (*attention[2])(const Attention&);
     bool (*attention_backward[2])(const Attention&);
 
+    // Rows [begin, end) of the arrays of protocol.py's cells, inputs first, all contiguous.
+    void (*lstm_cell[2])(std::int64_t begin, std::int64_t end, std::int64_t hidden, void* const* arrays);
+    void (*lstm_cell_backward[2])(std::int64_t begin, std::int64_t end, std::int64_t hidden, void* const* arrays);
+    void (*gru_cell[2])(std::int64_t begin, std::int64_t end, std::int64_t hidden, void* const* arrays);
+    void (*gru_cell_backward[2])(std::int64_t begin, std::int64_t end, std::int64_t hidden, void* const* arrays);
+
     // Words of Philox blocks [first, first + blocks), four per block.
     void (*philox)(std::int64_t blocks, std::uint64_t seed, std::uint32_t stream, std::uint64_t first,
                    std::uint32_t* words);

@@ -15,6 +15,7 @@ void fill_convolution(Table&);
 void fill_pooling(Table&);
 void fill_norms(Table&);
 void fill_attention(Table&);
+void fill_recurrent(Table&);
 void fill_random(Table&);
 void fill_optimisers(Table&);
 

@@ -19,6 +19,7 @@ static Table filled() {
     fill_pooling(table);
     fill_norms(table);
     fill_attention(table);
+    fill_recurrent(table);
     fill_random(table);
     fill_optimisers(table);
     return table;
