@@ -126,8 +126,8 @@ def cross_entropy(
             f"got {tuple(target.shape)}{hint}"
         )
     rows = input if input.ndim == 2 else _classes_last(input, classes)
-    labels = target.reshape(-1)
-    loss = CrossEntropy.apply(rows, labels.to(np.dtype(np.int64)), weight, int(ignore_index), float(label_smoothing),
+    labels = (target if target.ndim == 1 else target.reshape(-1)).to(np.dtype(np.int64))
+    loss = CrossEntropy.apply(rows, labels, weight, int(ignore_index), float(label_smoothing),
                               reduction)  # fmt: skip
     return loss.reshape(expected) if reduction == "none" else loss
 

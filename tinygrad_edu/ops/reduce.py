@@ -9,7 +9,7 @@ from typing import Any
 from ..autograd import Operation
 from ..autograd.variable import Variable
 from ..errors import KindError, RangeError
-from ..kernels import K, beside
+from ..kernels import K, expanded, reshaped
 from ._common import ShapeError, category, floating, normalized_dim, normalized_dims, own_result
 from .elementwise import Root, compare, exp, log, where
 
@@ -35,7 +35,24 @@ class Sum(Operation):
     @staticmethod
     def fused_backward(ctx: Any, g: Any) -> Any:
         shape = ctx.input_shape(0)
-        return K.copy(g.reshape(with_ones(shape, ctx.axes)), out=beside(g).empty(shape, g.dtype)), None, None
+        return expanded(reshaped(g, with_ones(shape, ctx.axes)), shape), None, None
+
+
+class Mean(Operation):
+    """Σ/n over axes;  dx = g/n, repeated along them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+        ctx.axes, ctx.n = axes, float(math.prod([x.shape[i] for i in axes]))
+        return K.div(K.sum(x, axes, keepdims), ctx.n)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return Sum.backward(ctx, g / ctx.n)
+
+    @staticmethod
+    def fused_backward(ctx: Any, g: Any) -> Any:
+        return Sum.fused_backward(ctx, K.div(g, ctx.n))
 
 
 class Extreme(Operation):
@@ -88,9 +105,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     """Mean over `dim` (one, several, or all); floats only. The mean of nothing is NaN."""
     input = input if dtype is None else input.to(dtype)
     check_float("mean", input)
-    axes = normalized_dims(dim, input.ndim, "mean")
-    n = math.prod(input.shape[i] for i in axes)
-    return Sum.apply(input, axes, keepdim) / float(n)
+    return Mean.apply(input, normalized_dims(dim, input.ndim, "mean"), keepdim)
 
 
 def var_mean(

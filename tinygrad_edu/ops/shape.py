@@ -5,6 +5,7 @@ A view shares its input's memory and version counter. NumPy decides what can be 
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Sequence
@@ -103,6 +104,37 @@ class Scatter(Operation):
     @staticmethod
     def backward(ctx: Any, gg: Any) -> Any:
         return GetItem.apply(gg, ctx.index), None, None
+
+
+class Pieces(Operation):
+    """Slices along an axis that cover it, as views; with `drop`, of size 1 and without it.  dx = the g side by side."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, axis: int, stops: tuple[int, ...], drop: bool) -> tuple[Array, ...]:
+        lead = (slice(None),) * axis
+        starts = (0, *stops[:-1])
+        ctx.parts = [(*lead, a if drop else slice(a, b), Ellipsis) for a, b in zip(starts, stops, strict=True)]
+        ctx.axis, ctx.drop, ctx._is_view = axis, drop, True
+        ctx.set_materialize_grads(False)
+        return tuple([x[part] for part in ctx.parts])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        known = next(g._array for g in grads if g is not None)
+        empty = expanded(beside(known).full((), 0, known.dtype), ctx.input_shape(0))
+        whole = [Variable.wrap(empty[part]) if g is None else g for g, part in zip(grads, ctx.parts, strict=True)]
+        return stack(whole, ctx.axis) if ctx.drop else cat(whole, ctx.axis), None, None, None
+
+    @staticmethod
+    def fused_backward(ctx: Any, *grads: Any) -> Any:
+        known = next(g for g in grads if g is not None)
+        shape, make = ctx.input_shape(0), beside(known)
+        some_missing = any([g is None for g in grads])
+        dx = make.full(shape, 0, known.dtype) if some_missing else make.empty(shape, known.dtype)
+        for g, part in zip(grads, ctx.parts, strict=True):
+            if g is not None:
+                K.copy(g, out=dx[part])
+        return dx, None, None, None
 
 
 class Cat(Operation):
@@ -459,6 +491,8 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
 def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Consecutive pieces along `dim`: of `size` each (the last may be smaller), or of the sizes listed."""
     dim = normalized_dim(dim, input.ndim, "split")
+    if not input.ndim:
+        raise ShapeError("split: one number has no dimension to be split along; use x.reshape(1)")
     n = input.shape[dim]
     if isinstance(split_size_or_sections, int):
         if split_size_or_sections <= 0:
@@ -468,15 +502,16 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
         sizes = list(split_size_or_sections)
         if int(np.sum(sizes)) != n or min(sizes, default=0) < 0:
             raise ShapeError(f"split: sizes {sizes} do not add up to {n}, the size of dim {dim}")
-    stops = np.cumsum(sizes).tolist()
-    lead = (slice(None),) * dim
-    return several_views([getitem(input, (*lead, slice(b - s, b))) for s, b in zip(sizes, stops, strict=True)], "split")
+    return several_views(Pieces.apply(input, dim, tuple(itertools.accumulate(sizes)), False), "split")
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along `dim`, without that dimension."""
     dim = normalized_dim(dim, input.ndim, "unbind")
-    return several_views([getitem(input, (*(slice(None),) * dim, i)) for i in range(input.shape[dim])], "unbind")
+    if not input.ndim:
+        raise RangeError("unbind: one number has no dimension to be taken apart; use x.item()")
+    stops = tuple(range(1, input.shape[dim] + 1))
+    return several_views(Pieces.apply(input, dim, stops, True), "unbind") if stops else ()
 
 
 def several_views(pieces: Sequence[Any], operation: str) -> tuple[Any, ...]:
