@@ -1,8 +1,8 @@
 """The differentiable operations, one file per family: forward and its derivative on one screen.
 
-`elementwise` · `functions` · `activation` · `reduce` · `scan` · `shape` · `arrangement` · `scatter` · `linalg` ·
-`products` · `decomposition` · `convolution` · `pooling` · `padding` · `normalization` · `resampling` · `lookup` ·
-`attention` · `loss`. Functions take and give tensors; the classes behind them are the nodes of the graph.
+`elementwise` · `functions` · `activation` · `reduce` · `scan` · `shape` · `indexing` · `arrangement` · `scatter` ·
+`linalg` · `products` · `decomposition` · `convolution` · `pooling` · `padding` · `normalization` · `resampling` ·
+`lookup` · `attention` · `loss`. Functions take and give tensors; the classes behind them are the nodes of the graph.
 """
 
 from ._common import ShapeError, check_writeable, per_dimension, promote_types, result_type, unbroadcast
@@ -47,6 +47,7 @@ from .elementwise import (
 from .elementwise import div as true_divide
 from .functions import *
 from .functions import divide as div
+from .indexing import flip, gather, getitem, setitem
 from .linalg import linear, linear_activation, matmul
 from .lookup import take
 from .loss import check_reduction, check_same_shape, cross_entropy, mse_loss
@@ -71,13 +72,9 @@ from .shape import (
     cat,
     expand,
     flatten,
-    flip,
-    gather,
-    getitem,
     permute,
     reshape,
     reversed_dims,
-    setitem,
     split,
     squeeze,
     stack,

@@ -13,7 +13,8 @@ from ..autograd.variable import Variable
 from ..errors import InputError, RangeError
 from ._common import ShapeError, normalized_dim, own_result
 from .elementwise import where
-from .shape import cat, expand, flip, getitem, permute, reshape, several_views, split, stack, transpose, unsqueeze
+from .indexing import flip, getitem
+from .shape import cat, expand, permute, reshape, several_views, split, stack, transpose, unsqueeze
 
 concat = concatenate = cat
 swapdims = transpose

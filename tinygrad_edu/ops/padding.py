@@ -11,7 +11,7 @@ from ..autograd import Operation
 from ..errors import InputError
 from ..kernels import K
 from ._common import Array, ShapeError
-from .shape import getitem
+from .indexing import getitem
 
 _NUMPY_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 

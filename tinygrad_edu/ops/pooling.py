@@ -13,7 +13,8 @@ from ..errors import InputError, KindError
 from ..kernels import K
 from ..kernels.geometry import pooled
 from ._common import Array, ShapeError, per_dimension
-from .shape import cat, gather
+from .indexing import gather
+from .shape import cat
 
 Sizes = tuple[int, ...]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd.variable import Variable
 from ._common import Array, ShapeError
-from .shape import getitem
+from .indexing import getitem
 
 CUBIC = -0.75  # Keys 1981: the slope of the cubic kernel at distance 1
 

@@ -16,8 +16,9 @@ from ..kernels import K
 from ._common import FLOAT32, normalized_dim, own_result
 from .elementwise import maximum, minimum, mul, where
 from .functions import logaddexp
+from .indexing import flip, gather
 from .reduce import amax, amin, argmax, argmin, sum
-from .shape import cat, flip, gather
+from .shape import cat
 
 values_and_indices = namedtuple("values_and_indices", ["values", "indices"])
 aminmax_result = namedtuple("aminmax_result", ["min", "max"])

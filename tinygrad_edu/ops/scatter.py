@@ -14,7 +14,8 @@ from ..autograd.variable import Variable
 from ..errors import InputError, KindError, RangeError
 from ._common import ShapeError, normalized_dim
 from .elementwise import where
-from .shape import Scatter, gather, getitem, reshape, setitem
+from .indexing import Scatter, gather, getitem, setitem
+from .shape import reshape
 
 
 def _grid(name: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
