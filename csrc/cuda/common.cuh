@@ -68,6 +68,14 @@ struct Smaller {
     template <class T> __device__ T operator()(T a, T b) const { return a < b || a != a ? a : b; }
 };
 
+// ---- what is wrong with an input: told in `fault`, {what, where, number}, which is looked at when results are read
+enum { CROSS_ENTROPY = 1, TAKE, SCATTER };
+__device__ inline void report(i64* fault, i64 what, i64 where, i64 number) {
+    if (atomicCAS((u64*)fault, (u64)0, (u64)what) != 0) return;  // the first one stays
+    fault[1] = where;
+    fault[2] = number;
+}
+
 // ---- elementary functions, overloaded by dtype
 #define OVERLOAD(name, single, twice)                                 \
     __device__ inline f32 name(f32 x) { return single(x); }           \

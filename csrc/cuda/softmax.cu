@@ -67,21 +67,14 @@ SOFTMAX(f32)
 SOFTMAX(f64)
 
 // ---- cross-entropy of logits x (N, C) with classes (N,); weight (C,) may be null
-// A class outside [0, C) leaves its row NaN and says so in `fault`: {1, row, class}, read when results are.
-__device__ inline bool exists(i64 t, i64 classes, i64 row, i64* fault) {
-    if (0 <= t && t < classes) return true;
-    if (threadIdx.x == 0 && atomicCAS((u64*)fault, (u64)0, (u64)1) == 0) {
-        fault[1] = row;
-        fault[2] = t;
-    }
-    return false;
-}
+// A class outside [0, C) leaves its row NaN and is reported.
 template <class T>
 __device__ void cross_entropy(T* loss, T* lse, f64* share, const T* x, const i64* target, const T* weight, i64* fault,
                               i64 rows, i64 classes, i64 ignore, T smoothing) {
     for (i64 r = blockIdx.x; r < rows; r += gridDim.x) {
         const i64 t = target[r];
-        const bool counts = t != ignore, known = counts && exists(t, classes, r, fault);
+        const bool counts = t != ignore, known = counts && 0 <= t && t < classes;
+        if (counts && !known && threadIdx.x == 0) report(fault, CROSS_ENTROPY, r, t);
         const T* row = x + r * classes;
         const Peak<T> p = peak(x, Row<T>(r, classes, 1));
         const T l = p.top + log_of(p.sum);
@@ -127,7 +120,7 @@ __device__ void cross_entropy_backward(T* dx, const T* g, const T* x, const i64*
         }
     }
 }
-#define CROSS_ENTROPY(T)                                                                                            \
+#define LOSSES(T)                                                                                            \
     extern "C" __global__ void cross_entropy_##T(T* loss, T* lse, f64* share, const T* x, const i64* target,        \
                                                  const T* weight, i64* fault, i64 rows, i64 classes, i64 ignore,    \
                                                  f64 smoothing) {                                                   \
@@ -142,5 +135,5 @@ __device__ void cross_entropy_backward(T* dx, const T* g, const T* x, const i64*
     extern "C" __global__ void quotient_##T(T* y, const f64* sum, const f64* total, f64 number) {                   \
         if (threadIdx.x == 0) *y = (T)(*sum / (total ? *total : number));                                           \
     }
-CROSS_ENTROPY(f32)
-CROSS_ENTROPY(f64)
+LOSSES(f32)
+LOSSES(f64)

@@ -49,3 +49,79 @@ def test_digits_learn_the_same_on_both(name: str, make: Any, gpu: Any) -> None:
     np.testing.assert_allclose(its_losses, losses, rtol=1e-4)
     for a, b in zip(on_cpu, on_gpu, strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=2e-4)
+
+
+# -- a small CNN, and a small Transformer ------------------------------------------------------------------------------
+class Cnn(nn.Module):
+    """What fits 8 × 8 digits: two convolutions, both pools, batch normalisation, dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3, padding=1), nn.GELU(), nn.AvgPool2d(2),
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Linear(64, 10))
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.features(x))
+
+
+class Reader(nn.Module):
+    """Reads a picture as 16 words of four pixels each: embedding, attention, layer normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.word, self.place = nn.Embedding(17, 16), nn.Embedding(64, 16)
+        self.block = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.1, batch_first=True)
+        self.norm, self.head = nn.RMSNorm(16), nn.Linear(16, 10)
+
+    def forward(self, x: Any) -> Any:
+        places = tg.arange(64, device=x.device)
+        return self.head(self.norm(self.block(self.word(x) + self.place(places)).mean(1)))
+
+
+def trained(model: Any, x: Any, y: Any, device: str) -> tuple[dict[str, np.ndarray], list[float]]:
+    """State and losses of 8 steps with clipped gradients."""
+    model = model.to(device)
+    optimizer = optim.Adam(model.parameters(), lr=3e-3)
+    losses = []
+    for step in range(8):
+        rows = slice(16 * step, 16 * step + 16)
+        optimizer.zero_grad()
+        loss = nn.CrossEntropyLoss()(model(x[rows].to(device)), y[rows].to(device))
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return {name: value.cpu().numpy().copy() for name, value in model.state_dict().items()}, losses
+
+
+@pytest.mark.parametrize("kind", [Cnn, Reader])
+def test_networks_learn_the_same_on_both(kind: Any, gpu: Any) -> None:
+    data = load_digits()
+    x = tg.tensor(data.X[:128]).long() if kind is Reader else tg.tensor(data.X[:128] / 16).reshape(128, 1, 8, 8)
+    y = tg.tensor(data.y[:128])
+    results = {}
+    for device in ("cpu", "cuda"):
+        tg.manual_seed(4)  # initial weights and dropout's masks are the same on both
+        results[device] = trained(kind(), x, y, device)
+    (on_cpu, losses), (on_gpu, its_losses) = results["cpu"], results["cuda"]
+    np.testing.assert_allclose(its_losses, losses, rtol=1e-4)
+    for name, value in on_cpu.items():
+        np.testing.assert_allclose(on_gpu[name], value, rtol=0, atol=1e-3, err_msg=name)
+
+
+def test_the_trainer_trains_on_the_gpu() -> None:
+    data = load_digits()
+    train, dev, _ = train_dev_test_split(TensorDataset(data.X[:300] / 16, data.y[:300]), dev=0.3, test=0.2, seed=0)
+    histories = []
+    for device in ("cpu", "cuda"):
+        tg.manual_seed(0)
+        model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+        trainer = tg.train.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=3e-3), seed=0,
+                                   metrics={"accuracy": tg.train.accuracy}, device=device, progress="none")  # fmt: skip
+        histories.append(trainer.fit(train, epochs=2, val=dev, batch_size=32))
+    for name in ("loss", "val_loss", "val_accuracy"):
+        np.testing.assert_allclose(histories[1][name], histories[0][name], rtol=1e-4)
+    assert model[0].weight.is_cuda

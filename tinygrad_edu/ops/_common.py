@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd.engine import Arithmetic
 from ..autograd.variable import Variable
 from ..errors import KindError, RangeError, ShapeError, StateError
-from ..kernels import K, beside, host, on_gpu
+from ..kernels import K, beside, host, on_gpu, reshaped
 from ..types import get_default_dtype
 
 Array = np.ndarray[Any, Any]
@@ -212,7 +212,7 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     axes = broadcast_axes(shape, g.shape)
     if isinstance(g, Variable):
         return (g.sum(axes) if axes else g).reshape(shape)  # type: ignore[attr-defined,union-attr]
-    return (K.sum(g, axes, False) if axes else g).reshape(shape)
+    return reshaped(K.sum(g, axes, False) if axes else g, shape)
 
 
 def per_dimension(value: Any, d: int, operation: str, name: str, least: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd import Operation
 from ..errors import InputError
-from ..kernels import K
+from ..kernels import K, beside
 from ._common import Array, ShapeError
 from .indexing import getitem
 
@@ -22,7 +22,7 @@ class Pad(Operation):
     @staticmethod
     def forward(ctx: Any, x: Array, index: tuple[slice, ...], shape: tuple[int, ...], value: float) -> Array:
         ctx.index = index
-        y = K.full(shape, value, x.dtype)
+        y = beside(x).full(shape, value, x.dtype)
         if x.size:
             K.copy(x, out=y[index])
         return y

@@ -33,7 +33,9 @@ class Reshape(Operation):
     def backward(ctx: Any, g: Any) -> Any:
         return g.reshape(ctx.input_shape(0)), None
 
-    fused_backward = backward
+    @staticmethod
+    def fused_backward(ctx: Any, g: Array) -> Any:
+        return reshaped(g, ctx.input_shape(0)), None
 
 
 class Permute(Operation):

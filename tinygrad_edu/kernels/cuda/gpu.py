@@ -19,6 +19,11 @@ HOW_TO_GET_ONE = (
     "install CuPy for the CUDA that the driver knows (pip install 'tinygrad_edu[cuda13]' or 'tinygrad_edu[cuda12]'), "
     'or use device="cpu"'
 )
+FAULTS = {
+    1: "cross_entropy: target[{place}] is {number}, which is no class of the logits",
+    2: "take: index {number} is out of range for the rows of the table",
+    3: "scatter_planes: index {number} lies outside its plane",
+}
 _TYPES: dict[str, Callable[[Any], Any]] = {
     "i": np.int32, "l": np.int64, "f": np.float32, "d": np.float64, "u": np.uint32, "U": np.uint64,
 }  # fmt: skip
@@ -83,21 +88,21 @@ class Device:
 
     # -- errors that kernels meet ----------------------------------------------------------------------------
     def fault(self) -> Any:
-        """Three words in which a kernel says what is wrong with its inputs: {1, row, class}."""
+        """Three words in which a kernel says what is wrong with an input: {what, where, number}."""
         if self._fault is None:
             self._fault = self.to_device(np.zeros(3, np.int64))
         return self._fault
 
     def check(self) -> None:
-        """IndexError if a kernel has met a class that does not exist since the last check."""
+        """IndexError if a kernel has met a number since the last check that is out of range."""
         if self._fault is None:
             return
-        found, row, target = self.gpu.to_host(self._fault).tolist()
-        if found:
+        what, place, number = self.gpu.to_host(self._fault).tolist()
+        if what:
             self._fault = None
             raise RangeError(
-                f"cross_entropy: target[{row}] is {target}, which is no class of the logits; it was found on the "
-                f"GPU, which computes ahead, and is told when results are read"
+                f"{FAULTS[what].format(place=place, number=number)}; it was found on the GPU, which computes "
+                f"ahead, and is told when results are read"
             )
 
     def synchronize(self) -> None:

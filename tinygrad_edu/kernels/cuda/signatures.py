@@ -39,7 +39,7 @@ def _each(names: list[str], dtypes: tuple[str, ...], signature: str) -> dict[str
 
 _ONE, _TWO = "ppdd" + _layout(2), "pppdd" + _layout(3)
 _PRODUCT = "ppppp" + "iii" + "lllllll" + "i"
-_REDUCE = "pp" + "l" * 8
+_REDUCE, _WINDOWS = "pp" + "l" * 8, "l" * 19
 
 FILES: dict[str, dict[str, str]] = {
     "elementwise.cu": {
@@ -78,6 +78,20 @@ FILES: dict[str, dict[str, str]] = {
     "optimisers.cu": {
         **_each(["sgd"], FLOATS, "ppplddddiii"),
         **_each(["adam"], FLOATS, "ppppp" + "l" + "ddddddd" + "i"),
+    },
+    "windows.cu": {
+        **_each(["columns", "overlap"], FLOATS, "pp" + _WINDOWS),
+        **_each(["max_pool"], FLOATS, "ppp" + _WINDOWS),
+        **_each(["avg_pool", "avg_pool_backward"], FLOATS, "ppli" + _WINDOWS),
+        **_each(["scatter"], FLOATS, "pppplll"),
+    },
+    "rows.cu": {
+        **_each(["take"], FLOATS, "pppplll"),
+        **_each(["take_backward"], FLOATS, "ppppllll"),
+        **_each(["normalize"], FLOATS, "pppppp" + "dii" + "lll"),
+        **_each(["normalize_backward"], FLOATS, "ppppppppp" + "i" + "lll"),
+        **_each(["attention_weights"], FLOATS, "ppp" + "di" + "llll"),
+        **_each(["attention_slope"], FLOATS, "pppp" + "d" + "lll"),
     },
     "random.cu": {
         "philox_u32": "plUuU",
