@@ -260,6 +260,7 @@ def test_mse(dtype: Any, rng: Any) -> None:
 
 # -- products ------------------------------------------------------------------------------------------------------
 SIZES = [(1, 1, 1), (3, 0, 2), (0, 4, 3), (17, 16, 15), (64, 64, 64), (63, 65, 129), (5, 200, 3), (130, 33, 70)]
+WIDE = [(128, 8, 128), (132, 24, 260), (129, 16, 132), (256, 16, 128)]  # for 128-bit loads, with and without edges
 
 
 @pytest.fixture(params=list(products.LADDER))
@@ -273,7 +274,7 @@ def ladder(request: Any) -> Any:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_matmul(dtype: Any, ladder: str, rng: Any) -> None:
-    for m, k, n in SIZES:
+    for m, k, n in SIZES + (WIDE if dtype == np.float32 and ladder == "block128" else []):
         for left in ("contiguous", "transposed", "negative"):
             for right in ("contiguous", "transposed", "broadcast"):
                 a, b = random(rng, (m, k), dtype), random(rng, (k, n), dtype)
@@ -288,8 +289,22 @@ def test_matmul(dtype: Any, ladder: str, rng: Any) -> None:
     out = placed(np.zeros((4, 3), dtype), "transposed")
     pair = [placed(random(rng, (4, 5), dtype)), placed(random(rng, (5, 3), dtype))]
     assert check("matmul", pair, scale=50, out=out) is out
+    if ladder == "block128" and dtype == np.float32:  # all four ways, a batch, a bias and an activation
+        assert {f"gemm_block128_{how}" for how in ("nn", "nt", "tn", "tt")} <= set(cuda.device().launches)
+        check("matmul", [placed(random(rng, (2, 130, 8), dtype)), placed(random(rng, (8, 128), dtype))], scale=80)
+        x, w, b = (placed(random(rng, s, dtype)) for s in ((130, 16), (128, 16), (128,)))
+        for activation in ("relu", "gelu"):
+            check("linear_activation", [x, w, b], activation, scale=200, ulps=8)
     with pytest.raises(ValueError, match="inner sizes"):
         cuda.matmul(placed(np.zeros((2, 3))), placed(np.zeros((4, 3))))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_small_products_of_long_sums_are_split(dtype: Any, rng: Any) -> None:
+    assert [products._parts(10, 10, k) for k in (100, 512, 1024, 2**20)] == [1, 2, 4, 256]
+    a, b = random(rng, (5, 2048), dtype), random(rng, (2048, 3), dtype)
+    for left in ("contiguous", "transposed", "sliced"):
+        check("matmul", [placed(a, left), placed(b, "transposed")], scale=9 * 2048)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -125,3 +126,18 @@ def test_the_trainer_trains_on_the_gpu() -> None:
     for name in ("loss", "val_loss", "val_accuracy"):
         np.testing.assert_allclose(histories[1][name], histories[0][name], rtol=1e-4)
     assert model[0].weight.is_cuda
+
+
+def test_the_command_trains_on_the_gpu(tmp_path: Any) -> None:
+    commands = pytest.importorskip("tinygrad_edu.cli.commands")
+    testing = pytest.importorskip("click.testing")
+    results = []
+    for device in ("cpu", "cuda"):
+        out = str(tmp_path / device)
+        arguments = ["train", "digits", "--epochs", "2", "--hidden", "16", "--device", device, "--out", out]
+        done = testing.CliRunner().invoke(commands.cli, arguments)
+        assert done.exit_code == 0, done.output
+        results.append(json.loads((tmp_path / device / "digits-1" / "result.json").read_text()))
+    assert "kernels cuda" in done.output
+    for name in ("train_loss", "dev_loss", "test_accuracy"):
+        assert results[1][name] == pytest.approx(results[0][name], rel=1e-3)

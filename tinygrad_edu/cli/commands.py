@@ -143,6 +143,8 @@ for command in (
 @click.option("--patience", type=click.IntRange(min=1), help="Stop when the dev loss has not improved for N epochs.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Decides split, initial values and order.  [0]")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for the kernels; the result is the same for any.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+              help="Where the model is trained; cuda is a GPU, through CuPy.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
               help="Folder in which the run gets its own folder.")  # fmt: skip
 @click.option("--resume", metavar="RUN|auto", help="Go on with an interrupted run: its folder, or auto for the newest.")
@@ -152,7 +154,7 @@ for command in (
 @click.pass_context
 def train(
     ctx: click.Context, data: str, out: Path, resume: str | None, threads: int | None, dist: str | None,
-    spend_test_set: bool,
+    spend_test_set: bool, device: str,
     max_seconds: float | None, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train a model on DATA and leave a run folder with everything about it.
@@ -172,14 +174,18 @@ def train(
     if threads is not None:
         tg.set_num_threads(threads)
     if data == "cartpole":
-        if resume is not None or dist is not None or max_seconds is not None:
-            raise click.UsageError("cartpole takes seconds: without --resume, --dist and --max-seconds")
+        if resume is not None or dist is not None or max_seconds is not None or device != "cpu":
+            raise click.UsageError("cartpole takes seconds: without --resume, --dist, --max-seconds and --device")
         acting = cartpole.settings(wanted)
         ctx.exit(cartpole.train(experiment.new_run(out, acting), acting, quiet))
     for name in ("algo", "episodes", "discount"):
         if name in wanted:
             raise click.UsageError(f"--{name} is for cartpole; {data} has no episodes")
     params = experiment.settings(data, wanted)
+    try:
+        tg.kernels.on(device)
+    except RuntimeError as error:
+        raise Refused(str(error)) from None
     try:
         parallel = None if dist is None else training.DataParallel(training.MPI())
     except ImportError as error:
@@ -197,8 +203,9 @@ def train(
         assert run is not None
         params = experiment.read_config(run)
         status = experiment.train(
-            run, params, quiet=quiet, spend_test_set=spend_test_set, max_seconds=max_seconds, parallel=parallel
-        )
+            run, params, quiet=quiet, spend_test_set=spend_test_set, max_seconds=max_seconds, parallel=parallel,
+            device=device,
+        )  # fmt: skip
     except OSError as error:
         raise click.ClickException(f"{error.strerror or error}") from error
     ctx.exit(status)

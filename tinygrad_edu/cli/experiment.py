@@ -138,6 +138,7 @@ def train(
     spend_test_set: bool = False,
     max_seconds: float | None = None,
     parallel: training.DataParallel | None = None,
+    device: str = "cpu",
 ) -> int:
     """Train, evaluate once on test, write the run folder; the exit status."""
     task = prepare(params)
@@ -153,10 +154,10 @@ def train(
     small = sum(p.numel() for p in task.build().parameters()) <= PATH_LIMIT
     trainer = trainer_for(
         params, task, callbacks=[guard], run_dir=run, progress="none" if quiet else "auto", parallel=parallel,
-        record="full" if small else "light",
+        record="full" if small else "light", device=device,
     )  # fmt: skip
     model = trainer.model
-    before = np.array(model[0].weight.detach().numpy())  # a resumed run draws the same ones again
+    before = np.array(model[0].weight.detach().cpu().numpy())  # a resumed run draws the same ones again
     count = sum(p.numel() for p in model.parameters())
     if leader:
         write_json(run / "env.json", machine.describe())
@@ -165,7 +166,8 @@ def train(
         click.echo(f"data    {params.data}: {task.split}")
         click.echo(f"model   {task.sizes}, {count:,} parameters; {params.optimizer}, lr {params.lr:g}, "
                    f"batches of {params.batch_size}")  # fmt: skip
-        click.echo(f"kernels {tg.kernels.K.name} ({tg.kernels.isa()}), {tg.get_num_threads()} thread(s)")
+        kernels = f"{tg.kernels.K.name} ({tg.kernels.isa()}), {tg.get_num_threads()} thread(s)"
+        click.echo(f"kernels {kernels if device == 'cpu' else 'cuda, through CuPy'}")
         if parallel is not None:
             click.echo(f"sharing {parallel.size} processes, each with its part of every batch")
     start = time.perf_counter()
@@ -211,7 +213,7 @@ def train(
     }
     write_json(run / "result.json", result)
     plots.curves(history, run / "curves.png", params.data, loss_floor(params, 10))
-    picture = task.draw(before, model, run)
+    picture = task.draw(before, model.cpu(), run)
     report(run, result, task.headline(result), picture, quiet)
     return 0
 

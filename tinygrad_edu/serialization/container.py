@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, KindError, StateError
+from ..kernels import host
 from ..tensor import Tensor
 
 Arrays = dict[str, np.ndarray]
@@ -88,7 +89,7 @@ def _kind(name: str) -> str:
 def _pack(value: Any, name: str, arrays: Arrays, known: dict[Any, tuple[str, Any]]) -> Any:
     """`value` as JSON; tensors and arrays go to `arrays` and leave their name."""
     if isinstance(value, Tensor | np.ndarray):
-        array = value._array if isinstance(value, Tensor) else value
+        array = host(value._array) if isinstance(value, Tensor) else value
         memory = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
         if array.size == 0 or memory not in known:
             while name in arrays:

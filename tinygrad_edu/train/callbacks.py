@@ -141,7 +141,7 @@ class EarlyStopping(Callback):
         if value < self.best - self.min_delta:
             self.best, self.best_epoch, self.waited = value, state.epoch, 0
             if self.restore_best:
-                self.weights = {name: np.array(t.numpy()) for name, t in trainer.model.state_dict().items()}
+                self.weights = {name: np.array(t.cpu().numpy()) for name, t in trainer.model.state_dict().items()}
             return
         self.waited += 1  # NaN is never an improvement
         if self.waited >= self.patience:

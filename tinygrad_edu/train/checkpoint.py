@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..kernels import host
 from ..serialization.container import digest, read_tree, write_tree
 from ..serialization.files import write_atomically
 from ..tensor import Tensor
@@ -96,4 +97,4 @@ def check_optimizer_state(path: object, optimizer: Any, saved: dict[str, Any]) -
 
 
 def _array(value: Any) -> np.ndarray:
-    return value._array if isinstance(value, Tensor) else np.asarray(value)
+    return host(value._array) if isinstance(value, Tensor) else np.asarray(value)

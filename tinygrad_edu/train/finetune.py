@@ -90,7 +90,7 @@ def load_weights(
     for name, tensor in own.items():
         if name in renamed:
             value = renamed[name]
-            array = np.asarray(value.detach().numpy() if isinstance(value, Tensor) else value)
+            array = np.asarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value)
             tensor.copy_(Tensor._wrap(np.array(array)))
     return missing, extra
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ...errors import InputError, ShapeError
 from .elementwise import TABLE as ELEMENTWISE
 from .elementwise import copy
@@ -16,8 +18,8 @@ from .reductions import sum
 Array = Any
 ACTIVATIONS = ["none", "relu", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu"]  # numbered as in gemm.cu
 FROM_INPUT = ("gelu", "gelu_tanh", "silu")  # their derivative is a function of their input
-LADDER = {"tile16": (16, (16, 16)), "block64": (64, (256,))}  # block of C in both directions, threads
-step = ["block64"]  # the one in use; `bench` compares them
+LADDER = {"tile16": (16, (16, 16)), "block64": (64, (256,)), "block128": (128, (256,))}  # block of C, threads
+step = ["block128"]  # the highest one in use; `bench` compares them
 
 
 def product(c: Array, a: Array, b: Array, *, bias: Array | None = None, before: Array | None = None,
@@ -25,6 +27,10 @@ def product(c: Array, a: Array, b: Array, *, bias: Array | None = None, before: 
     """c (…, M, N), contiguous, = f(a·b + bias); the leading dimensions of a and b broadcast to c's."""
     gpu = device()
     (m, k), n = a.shape[-2:], b.shape[-1]
+    parts = _parts(m, n, k) if c.ndim == 2 and bias is None and activation == "none" else 1
+    if parts > 1:  # split along k, as a batch of products that are summed in order
+        left, right = a.reshape(m, parts, k // parts).swapaxes(0, 1), b.reshape(parts, k // parts, n)
+        return sum(product(gpu.empty((parts, m, n), c.dtype), left, right), (0,), False, out=c)
     batch, (a_batch, b_batch) = 1, (0, 0)
     if c.ndim > 2:
         lead = c.shape[:-2]
@@ -38,11 +44,42 @@ def product(c: Array, a: Array, b: Array, *, bias: Array | None = None, before: 
     if not c.size:
         return c
     (am, ak), (bk, bn) = (steps_of(x, x.shape)[-2:] for x in (a, b))
-    size, threads = LADDER[step[0]]
+    layout = (m, n, k, am, ak, bk, bn, a_batch, b_batch, batch)
+    how = _wide(c, a, b, bias, layout) if step[0] == "block128" else None
+    name = "block64" if how is None and step[0] == "block128" else step[0]
+    size, threads = LADDER[name]
     grid = (-(-n // size), -(-m // size), min(batch, 65535))
-    gpu.launch(named(f"gemm_{step[0]}", c.dtype), grid, threads, c, before, a, b, bias, m, n, k, am, ak, bk, bn,
-               a_batch, b_batch, batch, ACTIVATIONS.index(activation))  # fmt: skip
+    if how is None:
+        gpu.launch(named(f"gemm_{name}", c.dtype), grid, threads, c, before, a, b, bias, *layout,
+                   ACTIVATIONS.index(activation))  # fmt: skip
+        return c
+    gpu.launch(f"gemm_block128_{how}", grid, threads, c if before is None else before, a, b, bias, *layout[:-1])
+    if activation != "none":
+        form = (activation == "gelu_tanh",) if activation.startswith("gelu") else ()
+        ELEMENTWISE[activation.removesuffix("_tanh")](c if before is None else before, *form, out=c)
     return c
+
+
+def _parts(m: int, n: int, k: int) -> int:
+    """Into how many a small result of long sums is split, so that there is work for the whole GPU; by shape alone."""
+    blocks, parts = max(1, -(-m // 64) * -(-n // 64)), 1
+    while k % (2 * parts) == 0 and k // (2 * parts) >= 256 and 2 * parts * blocks <= 256:
+        parts *= 2
+    return parts
+
+
+def _wide(c: Array, a: Array, b: Array, bias: Array | None, layout: tuple[int, ...]) -> str | None:
+    """How `gemm128.cu` takes the operands: "nn", "nt", "tn" or "tt"; None if they are not for it."""
+    m, n, k, am, ak, bk, bn, a_batch, b_batch, batch = layout
+    if c.dtype != np.float32 or min(m, n) < 128 or batch > 65535 or not k:
+        return None
+    if k % 8 or n % 4 or a_batch % 4 or b_batch % 4:
+        return None
+    if any(x is not None and x.data.ptr % 16 for x in (c, a, b, bias)):
+        return None
+    left = "n" if ak == 1 and am % 4 == 0 else "t" if am == 1 and ak % 4 == 0 and m % 4 == 0 else None
+    right = "n" if bn == 1 and bk % 4 == 0 else "t" if bk == 1 and bn % 4 == 0 else None
+    return None if left is None or right is None else left + right
 
 
 def _batch(lead: tuple[int, ...], a: Array, b: Array) -> tuple[int, int, int] | None:

@@ -75,6 +75,7 @@ FILES: dict[str, dict[str, str]] = {
         **_each(["quotient"], FLOATS, "pppd"),
     },
     "gemm.cu": _each(["gemm_tile16", "gemm_block64"], FLOATS, _PRODUCT),
+    "gemm128.cu": {f"gemm_block128_{how}": "pppp" + "iii" + "llllll" for how in ("nn", "nt", "tn", "tt")},
     "optimisers.cu": {
         **_each(["sgd"], FLOATS, "ppplddddiii"),
         **_each(["adam"], FLOATS, "ppppp" + "l" + "ddddddd" + "i"),
