@@ -55,8 +55,26 @@ def run(part: str, threads: int, limits: dict[str, float], quick: bool, with_com
     return rows
 
 
+def on_gpu(parts: tuple[str, ...], quick: bool, to_json: Path | None, to_markdown: Path | None) -> None:
+    """The part that a GPU is needed for."""
+    if parts != ("cuda",):
+        raise click.UsageError("cuda is measured alone: python -m bench cuda")
+    from . import cuda
+
+    try:
+        found = cuda.measured(quick)
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from None
+    text = cuda.markdown(found)
+    click.echo(text)
+    if to_json is not None:
+        to_json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    if to_markdown is not None:
+        to_markdown.write_text(text, encoding="utf-8")
+
+
 @click.command(help=__doc__)
-@click.argument("parts", nargs=-1, type=click.Choice([*PARTS, "all"]))
+@click.argument("parts", nargs=-1, type=click.Choice([*PARTS, "all", "cuda"]))
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="For both libraries.")
 @click.option("--quick", is_flag=True, help="Small sizes and two rounds: checks the machinery, measures nothing.")
 @click.option("--match", default="", help="Only cases whose family and name match this regular expression.")
@@ -68,7 +86,10 @@ def main(
     parts: tuple[str, ...], threads: int, quick: bool, match: str, with_compile: bool, to_json: Path | None,
     to_markdown: Path | None, plot: Path | None,
 ) -> None:  # fmt: skip
-    """Measure the parts asked for (default: steps)."""
+    """Measure the parts asked for (default: steps); `cuda` alone, on a GPU."""
+    if "cuda" in parts:
+        on_gpu(parts, quick, to_json, to_markdown)
+        return
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     wanted = PARTS if "all" in parts else tuple(dict.fromkeys(parts)) or ("steps",)
     torch = engines(False)["torch"]

@@ -1,0 +1,32 @@
+"""`python -m bench cuda`, with another clock: what it does on a GPU runs here too, its figures mean nothing here."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from bench import cuda as bench
+from tinygrad_edu.kernels.cuda import products
+
+
+def clock(call: Any) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def test_every_step_is_checked_and_timed(gpu: Any) -> None:
+    found = bench.measured(quick=True, timer=clock, libraries=False)
+    assert [row["step"] for row in found["ladder"]] == list(products.LADDER)
+    assert "gemm_block128_nn" in gpu.launches
+    text = bench.markdown(found)
+    assert "| 128² | block128 |" in text
+    assert "| softmax |" in text
+
+
+def test_a_wrong_step_is_not_timed(monkeypatch: Any) -> None:
+    monkeypatch.setattr(products, "product", lambda c, a, b: bench.cuda.copy(a, out=c))
+    with pytest.raises(AssertionError, match="is wrong by"):
+        bench.ladder(128, clock, 1, libraries=False)
