@@ -11,6 +11,8 @@ from typing import Any
 
 from sphinx_gallery.sorting import FileNameSortKey
 
+from tinygrad_edu.lessons import lesson
+
 project = "tinygrad_edu"
 author = "tinygrad_edu developers"
 extensions = ["myst_parser", "sphinx_gallery.gen_gallery"]
@@ -43,5 +45,6 @@ def without_links_to_code(app: Any, name: str, source: list[str]) -> None:
 
 
 def setup(app: Any) -> None:
-    """Called by Sphinx."""
+    """Called by Sphinx. Figures go into the pages, and not also into a folder beside the lessons."""
+    lesson.settings.set(lesson.Settings(out=None))
     app.connect("source-read", without_links_to_code)
