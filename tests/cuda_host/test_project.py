@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,17 @@ def text(file: str) -> str:
     """What `Device.function` gives to CuPy for a file."""
     folder = gpu_module.sources()
     return f'{(folder / "common.cuh").read_text()}\n#line 1 "{file}"\n{(folder / file).read_text()}'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_ahead() -> None:
+    """Everything that the tests here compile: g++ runs beside NVRTC, which this thread keeps to itself."""
+    with ThreadPoolExecutor(1) as pool:
+        jobs = [pool.submit(build, text(file), (), kind) for kind in ("fast", "check") for file in FILES]
+        for file in FILES:
+            compiled(text(file), (), "compute_75")
+        for job in jobs:
+            job.result()
 
 
 # ---- parameters
