@@ -30,7 +30,7 @@ from tinygrad_edu.kernels.cuda.signatures import ALL, ARITHMETIC, BACKWARD, BITS
 
 # NVRTC takes half a minute for an architecture; the gate does one, TGE_CUDA_EVERY_ARCH=1 all of them.
 EVERY = os.environ.get("TGE_CUDA_EVERY_ARCH", "") not in ("", "0")
-SMALL = ("gemm.cu", "softmax.cu", "random.cu", "optimisers.cu")
+SMALL = ("gemm.cu", "gemm128.cu", "softmax.cu", "random.cu", "optimisers.cu")
 LETTERS = {"p": ("p", 8), "i": ("i", 4), "l": ("i", 8), "f": ("f", 4), "d": ("f", 8), "u": ("u", 4), "U": ("u", 8)}
 
 
@@ -182,10 +182,46 @@ def families(dtype: Any, rng: Any) -> None:
     cuda.adam(p, p, m, v, None, beta1=0.9, beta2=0.99, eps=1e-8, decoupled=False, step=2, **options)
 
 
+def layers(dtype: Any, rng: Any) -> None:
+    def some(*shape: int) -> Any:
+        return placed(random(rng, shape, dtype))
+
+    geometry = ((2, 1), (1, 0), (1, 1))  # stride, padding, dilation
+    x, w = some(2, 2, 5, 4), some(3, 2, 2, 3)
+    y = check("convolve", [x, w, some(3)], *geometry, 1, scale=200)
+    check("convolve_input_gradient", [y, w], (5, 4), *geometry, 1, scale=2000)
+    check("convolve_parameter_gradients", [y, x], (2, 3), *geometry, 1, scale=2000)
+    y, places = check("max_pool", [x], (2, 2), *geometry, False)
+    check("scatter_planes", [y, places], (5, 4), scale=20)
+    y = check("avg_pool", [x], (2, 2), *geometry[:2], False, True, None, scale=4)
+    check("avg_pool_backward", [y], (5, 4), (2, 2), *geometry[:2], False, True, None, scale=20)
+    rows = placed(np.array([0, 4, 4]))
+    check("take_backward", [check("take", [some(5, 7), rows]), rows], 5, -1, scale=20)
+    x, g = some(3, 7), some(3, 7)
+    y, mean, rstd = check("layer_norm", [x, some(7), some(7)], 1e-5, scale=10, ulps=8)
+    check("layer_norm_backward", [g, x, mean, rstd, some(7)], scale=500, ulps=8)
+    x, g = some(2, 3, 5), some(2, 3, 5)
+    y, mean, rstd = check("batch_norm", [x, some(3), some(3)], 1e-5, scale=10, ulps=8)
+    check("batch_norm_backward", [g, x, mean, rstd, some(3)], scale=500, ulps=8)
+    q, k, v = (placed(random(rng, (2, 5, 3), dtype) / 2) for _ in range(3))
+    y, lse = check("attention", [q, k, v, None], True, 0.5, scale=10, ulps=30)
+    for gradient in cuda.attention_backward(y, q, k, v, None, True, 0.5, y, lse):
+        cuda.to_host(gradient)
+
+
+def wide_products(rng: Any) -> None:
+    a, b = (random(rng, shape, np.float32) for shape in ((132, 16), (16, 128)))
+    for left in ("contiguous", "transposed"):
+        for right in ("contiguous", "transposed"):
+            check("matmul", [placed(a, left), placed(b, right)], scale=144)
+
+
 def test_every_kernel_runs_in_both_executions_that_check(device: Any, rng: Any) -> None:
     for dtype in FLOATS:
         elementwise(dtype, rng)
         families(dtype, rng)
+        layers(dtype, rng)
+    wide_products(rng)
     for dtype in (*WHOLE, np.bool_):
         whole_numbers(dtype, rng)
     for dtype in (*FLOATS, *WHOLE, np.bool_):
