@@ -636,7 +636,9 @@ def _numbers(data: Any, dtype: Any) -> Any:
 def _plain(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_plain(x) for x in data]
-    return host(data._array) if isinstance(data, Variable) else data
+    if isinstance(data, Variable):
+        return host(data._array)
+    return np.asarray(data) if hasattr(data, "__array__") else data  # of others' tensors NumPy must not ask for a copy
 
 
 def _has_arrays(data: Any) -> bool:

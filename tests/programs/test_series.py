@@ -197,8 +197,16 @@ def sort_numbers(torch: Any, steps: int, weights: dict[str, Any]) -> tuple[Losse
 
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor is True", "ignore:.*nested tensors")
 def test_a_transformer_sorts_numbers() -> None:
+    """In float64: its warm-up is steep, and in float32 a last bit has become a percent after fifty steps."""
     weights: dict[str, Any] = {}
-    (ours, sorted_), (theirs, other) = (sort_numbers(torch, 60, weights) for torch in libraries())
-    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+    results = []
+    for torch in libraries():
+        torch.set_default_dtype(torch.float64)
+        try:
+            results.append(sort_numbers(torch, 60, weights))
+        finally:
+            torch.set_default_dtype(torch.float32)
+    (ours, sorted_), (theirs, other) = results
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
     assert sorted_ == other
     assert np.mean(ours[-5:]) < 0.8 * np.mean(ours[:5])

@@ -65,7 +65,9 @@ def scattered(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` with g added at `index`."""
     x = beside(g).full(shape, 0, g.dtype)
     if is_basic(index):
-        K.copy(g, out=x[index])
+        parts = index if isinstance(index, tuple) else (index,)
+        whole = parts if any(part is ... for part in parts) else (*parts, ...)  # a view, of a single entry too
+        K.copy(g, out=x[whole])
     else:
         K.index_add(x, index, g)
     return x
