@@ -12,7 +12,7 @@ import pytest
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import nn
-from tinygrad_edu.kernels import K, reference
+from tinygrad_edu.kernels import K
 from tinygrad_edu.kernels.protocol import KERNELS
 
 
@@ -115,7 +115,7 @@ def test_the_step_of_a_cnn(calls: Counter[str]) -> None:
     assert calls == {"convolve": 2, "relu": 2, "max_pool": 1, "linear": 1, "cross_entropy": 1}
     calls.clear()
     loss.backward()
-    if K is reference:
+    if K.name == "reference":
         del calls["copy"]  # what NumPy gives may be a view
     assert calls == {
         "full": 1, "cross_entropy_backward": 1, "linear_backward": 1, "relu_backward": 2, "scatter_planes": 1,
