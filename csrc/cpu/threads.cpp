@@ -29,6 +29,22 @@ struct Job {
 
 thread_local bool inside_piece = false;
 
+// A training step is a row of short jobs with some Python between them, and to wake a thread takes longer than many of
+// them. So both sides look for a while, about 0.3 ms, before they sleep; unless another thread waits for the processor.
+constexpr int patience = 30000;
+
+template <class Condition> void look_for(int threads, const Condition& happened) {
+    static const int processors = static_cast<int>(std::thread::hardware_concurrency());
+    if (threads > processors) return;
+    for (int i = 0; i < patience && !happened(); ++i) {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#else
+        std::this_thread::yield();
+#endif
+    }
+}
+
 // The pool is never destroyed (its threads may sleep until the process ends). After a fork the child makes a new one.
 class Pool {
 public:
@@ -50,6 +66,7 @@ public:
         }
         wake_.notify_all();
         job_.work(0);
+        look_for(threads, [this] { return joined_.load(std::memory_order_acquire) == 0; });
         // A helper that has not woken up by now is not waited for: it finds the job closed and sleeps on.
         std::unique_lock<std::mutex> lock(mutex_);
         open_ = false;
@@ -78,19 +95,24 @@ private:
             seen = generation_;
             if (!open_ || worker > helpers_) continue;
             ++joined_;
+            const int threads = helpers_ + 1;
             lock.unlock();
             job_.work(worker);
             lock.lock();
             if (--joined_ == 0) done_.notify_one();
+            lock.unlock();
+            look_for(threads, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
+            lock.lock();
         }
     }
 
     std::mutex callers_, mutex_;
     std::condition_variable wake_, done_;
     Job job_;
-    int size_ = 0, helpers_ = 0, joined_ = 0;
+    int size_ = 0, helpers_ = 0;
     bool open_ = false;
-    std::uint64_t generation_ = 0;
+    std::atomic<int> joined_{0};  // these two are changed under the mutex and looked at without it
+    std::atomic<std::uint64_t> generation_{0};
 };
 
 int threads_from_environment() {

@@ -380,7 +380,7 @@ struct Product {
                     for (i64 piece = first; piece < last; ++piece) static_cast<Product*>(context)->multiply(piece);
                 };
                 if (direct_b) pack_strips(0, strips());  // the last one at most
-                else parallel_for(strips(), 16, pack_piece, this);
+                else parallel_for(strips(), 32768 / (nr * (chunk1 - chunk0)) + 1, pack_piece, this);
                 parallel_for(bands() * groups, 1, multiply_piece, this);
             }
         }
@@ -423,10 +423,14 @@ bool gemm(const Gemm& g) {
     if (g.n == 1 && g.m > 1 && g.c_row == 1) return column<T>(g);
     Product<T> p(g);
     alignas(64) T small_b[16384 / sizeof(T)];
-    const bool is_small = p.packed_size() <= static_cast<i64>(sizeof small_b / sizeof(T));
-    const Scratch b_memory(is_small ? 0 : static_cast<unsigned long>(p.packed_size()) * sizeof(T));
+    if (p.packed_size() <= static_cast<i64>(sizeof small_b / sizeof(T))) {
+        p.packed_b = small_b;
+        p.run();
+        return true;
+    }
+    const Scratch b_memory(static_cast<unsigned long>(p.packed_size()) * sizeof(T));
     if (!b_memory) return false;
-    p.packed_b = is_small ? small_b : reinterpret_cast<T*>(b_memory.data());
+    p.packed_b = reinterpret_cast<T*>(b_memory.data());
     p.run();
     return true;
 }

@@ -11,10 +11,11 @@ constexpr i64 most_columns = 512;  // made at a time
 TGE_INLINE i64 least(i64 a, i64 b) { return a < b ? a : b; }
 TGE_INLINE i64 most(i64 a, i64 b) { return a > b ? a : b; }
 
-// Results [begin, end) of one dimension whose entry k of the kernel lies within x.
-struct Seen {
+// Results [begin, end) of one dimension; made of a kernel's entry k: those for which it lies within x.
+struct Columns {
     i64 begin, end;
-    TGE_INLINE Seen(const Pool& p, int d, i64 k) {
+    TGE_INLINE Columns(i64 b, i64 e) : begin(b), end(e) {}
+    TGE_INLINE Columns(const Pool& p, int d, i64 k) {
         const i64 before = p.padding[d] - k * p.dilation[d], s = p.stride[d];
         begin = before > 0 ? (before + s - 1) / s : 0;
         const i64 last = p.in[d] - 1 + before;
@@ -33,7 +34,7 @@ TGE_INLINE void each_entry(const Pool& p, i64 od, i64 oh, i64 from, i64 to, cons
             const i64 h = oh * p.stride[1] + kh * p.dilation[1] - p.padding[1];
             if (h < 0 || h >= p.in[1]) continue;
             for (i64 kw = 0; kw < p.kernel[2]; ++kw) {
-                const Seen seen(p, 2, kw);
+                const Columns seen(p, 2, kw);
                 f((d * p.in[1] + h) * p.in[2] + kw * p.dilation[2] - p.padding[2], most(seen.begin, from),
                   least(seen.end, to));
             }
@@ -65,29 +66,102 @@ TGE_INLINE void take_larger(const T* __restrict x, i64 first, i64 begin, i64 end
         place[o - from] = wins ? static_cast<int32_t>(first + o * stride) : place[o - from];
     }
 }
-struct Two {
-    constexpr operator i64() const { return 2; }
+template <int N> struct Constant {
+    constexpr operator int() const { return N; }
 };
-struct One {
-    constexpr operator i64() const { return 1; }
-};
+
+// Elements p[0], p[Step], p[2·Step] … as a vector.
+template <int Step, class T>
+TGE_INLINE typename Simd<T>::V every(const T* p) {
+    using L = Direct<T>;
+    if constexpr (Step == 1) return L::load(p);
+    typename Simd<T>::I even{};
+    for (int i = 0; i < L::W; ++i) even[i] = 2 * i;
+    return __builtin_shuffle(L::load(p), L::load(p + L::W), even);
+}
+
+// The largest entries of n ≤ W windows, K × K, given the K rows of x where the first begins; and where in its window each
+// is first, in rows of `row` elements. Everything stays in registers.
+template <int K, int Step, class T>
+TGE_INLINE void largest(const T* const* rows, i64 row, T* y, i64* places, i64 n) {
+    using L = Direct<T>;
+    using I = typename Simd<T>::I;
+    typename L::V best = every<Step>(rows[0]);
+    I place{};
+    for (int i = 1; i < K * K; ++i) {
+        const typename L::V v = every<Step>(rows[i / K] + i % K);
+        const auto wins = (v > best) | ((v != v) & (best == best));
+        best = wins ? v : best;
+        place = wins ? I{} + static_cast<decltype(place[0] + 0)>(i / K * row + i % K) : place;
+    }
+    if (n == L::W) L::store(y, best);
+    else store_part<L>(y, n, best);
+    for (i64 o = 0; o < n; ++o) places[o] = place[o];
+}
+
+// Results [begin, end) of a row, of windows that lie in the plane whole; o's begins at entry first + o·Step.
+template <int K, int Step, class T>
+TGE_INLINE void whole_windows(const T* x, i64 row, i64 first, i64 begin, i64 end, T* y, i64* places) {
+    constexpr int W = Direct<T>::W, reach = Step * W + K;  // elements of a row that are read for W windows
+    for (i64 o = begin; o < end; o += W) {
+        const i64 n = least(W, end - o), at = first + o * Step;
+        const T* rows[K];
+        T copies[K][reach];  // of the last windows: beyond them may be nothing to read
+        for (int k = 0; k < K; ++k) {
+            rows[k] = x + at + k * row;
+            if (n == W && o + 2 * W < end) continue;
+            for (i64 i = 0; i < (n - 1) * Step + K; ++i) copies[k][i] = rows[k][i];
+            for (i64 i = (n - 1) * Step + K; i < reach; ++i) copies[k][i] = 0;
+            rows[k] = copies[k];
+        }
+        largest<K, Step>(rows, row, y + o, places + o, n);
+        for (i64 i = o; i < o + n; ++i) places[i] += first + i * Step;
+    }
+}
+
+// Of results [from, to) of row (od, oh), those of windows 2 × 2 or 3 × 3 that lie in the plane whole; says which they are.
+template <class T>
+TGE_INLINE Columns common_windows(const Pool& p, const T* x, i64 od, i64 oh, i64 y, i64 from, i64 to) {
+    const i64 size = p.kernel[2], h = oh * p.stride[1] - p.padding[1], d = od * p.stride[0] - p.padding[0];
+    const i64 begin = most(Columns(p, 2, 0).begin, from), end = least(Columns(p, 2, size - 1).end, to);
+    const bool square = p.kernel[0] == 1 && p.kernel[1] == size && p.dilation[1] == 1 && p.dilation[2] == 1;
+    if (square && begin < end && h >= 0 && h + size <= p.in[1] && d >= 0 && d < p.in[0]) {
+        const i64 row = p.in[2], first = (d * p.in[1] + h) * row - p.padding[2];
+        const auto run = [&](auto kernel, auto step) {
+            whole_windows<kernel, step>(x, row, first, begin, end, static_cast<T*>(p.y) + y, p.places + y);
+            return Columns(begin, end);
+        };
+        if (size == 2 && p.stride[2] == 2) return run(Constant<2>{}, Constant<2>{});
+        if (size == 3 && p.stride[2] == 2) return run(Constant<3>{}, Constant<2>{});
+        if (size == 3 && p.stride[2] == 1) return run(Constant<3>{}, Constant<1>{});
+    }
+    return Columns(from, from);
+}
+
+// Results [from, to) of row (od, oh), whatever the windows.
+template <class T>
+TGE_INLINE void any_windows(const Pool& p, const T* x, i64 od, i64 oh, i64 y, i64 from, i64 to) {
+    T best[most_columns];
+    int32_t place[most_columns];
+    for (i64 o = 0; o < to - from; ++o) best[o] = static_cast<T>(-__builtin_inf()), place[o] = -1;
+    each_entry(p, od, oh, from, to, [&](i64 first, i64 b, i64 e) {
+        if (p.stride[2] == 2) take_larger(x, first, b, e, Constant<2>{}, from, best, place);
+        else if (p.stride[2] == 1) take_larger(x, first, b, e, Constant<1>{}, from, best, place);
+        else take_larger(x, first, b, e, p.stride[2], from, best, place);
+    });
+    for (i64 o = from; o < to; ++o) {
+        static_cast<T*>(p.y)[y + o] = best[o - from];
+        p.places[y + o] = place[o - from];
+    }
+}
 
 template <class T>
 void max_pool(const Pool& p, i64 begin, i64 end) {
     each_row(p, begin, end, [&p](i64 plane, i64 od, i64 oh, i64 y, i64 from, i64 to) {
         const T* x = static_cast<const T*>(p.x) + plane * plane_size(p.in);
-        T best[most_columns];
-        int32_t place[most_columns];
-        for (i64 o = 0; o < to - from; ++o) best[o] = static_cast<T>(-__builtin_inf()), place[o] = -1;
-        each_entry(p, od, oh, from, to, [&](i64 first, i64 b, i64 e) {
-            if (p.stride[2] == 2) take_larger(x, first, b, e, Two{}, from, best, place);
-            else if (p.stride[2] == 1) take_larger(x, first, b, e, One{}, from, best, place);
-            else take_larger(x, first, b, e, p.stride[2], from, best, place);
-        });
-        for (i64 o = from; o < to; ++o) {
-            static_cast<T*>(p.y)[y + o] = best[o - from];
-            p.places[y + o] = place[o - from];
-        }
+        const Columns done = common_windows(p, x, od, oh, y, from, to);
+        if (from < done.begin) any_windows(p, x, od, oh, y, from, done.begin);
+        if (done.end < to) any_windows(p, x, od, oh, y, done.end, to);
     });
 }
 
