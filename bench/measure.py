@@ -78,6 +78,7 @@ class Effort:
     seconds: float = 1.0  # for one case, all engines together
     batch: float = 0.004  # at least, for one batch of one engine
     rounds: int = 7  # at least
+    settle: float = 0.0  # before each batch, so that the other engine's threads sleep; then one call that is not timed
 
     @staticmethod
     def quick() -> Effort:
@@ -107,6 +108,9 @@ def interleaved(runs: dict[str, Run], effort: Effort) -> dict[str, list[float]]:
     gc.collect()
     while len(times[order[0]]) < effort.rounds or time.perf_counter() - start < effort.seconds:
         for name in order:
+            if effort.settle:
+                time.sleep(effort.settle)
+                runs[name]()
             times[name].append(batch_seconds(runs[name], counts[name]))
         order.reverse()
     return times
