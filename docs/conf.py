@@ -18,7 +18,15 @@ author = "tinygrad_edu developers"
 extensions = ["myst_parser", "sphinx_gallery.gen_gallery"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
-html_theme_options = {"page_width": "1080px", "sidebar_width": "250px"}
+html_theme_options = {  # lines of 120 characters are read whole
+    "page_width": "1240px",
+    "body_max_width": "none",
+    "sidebar_width": "250px",
+    "code_font_size": "0.85em",
+    "show_powered_by": "false",
+    "description": "Automatic differentiation to read, to measure and to do exercises on",
+}
+html_copyright = "2026, tinygrad_edu developers"
 suppress_warnings = ["myst.header", "config.cache"]
 
 # The lesson's own file is page, notebook and test: text between its cells is reStructuredText.
@@ -29,6 +37,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"(__init__|\blesson|\bstyle)\.py$",
     "within_subsection_order": FileNameSortKey,
     "image_scrapers": ("matplotlib",),
+    "capture_repr": (),  # what a cell prints, not what its last line is
     "remove_config_comments": True,
     "show_memory": False,
     "plot_gallery": "TGE_DOCS_QUICK" not in os.environ,
