@@ -1,4 +1,4 @@
-// Rows: of a table by number, normalised, or weighed by attention. Sums are made in float64 and in a fixed order.
+// Rows: of a table by number, or normalised. Sums are made in float64 and in a fixed order.
 
 // ---- rows of a table: y (count, width) = table[index], and back
 template <class T>
@@ -95,42 +95,6 @@ __device__ void normalize_backward(T* dx, T* dweight, T* dbias, T* product, cons
     }
 }
 
-// ---- attention, between its products: scores (B, T, S) become softmax(scale·scores + mask), and lse their logarithm
-// mask (M, T, S), M dividing B, may be null; `causal` hides the keys s > t. A row that sees no key gets zeros.
-template <class T>
-__device__ void attention_weights(T* scores, T* lse, const T* mask, f64 scale, bool causal, i64 batch, i64 rows,
-                                  i64 keys, i64 heads) {
-    for (i64 r = blockIdx.x; r < batch * rows; r += gridDim.x) {
-        const i64 t = r % rows;
-        T* row = scores + r * keys;
-        const T* added = mask ? mask + (r / rows / heads * rows + t) * keys : nullptr;
-        T top = -infinity();
-        for (i64 k = threadIdx.x; k < keys; k += blockDim.x) {
-            const T score = causal && k > t ? (T)-infinity() : row[k] * (T)scale + (added ? added[k] : T(0));
-            row[k] = score;
-            top = Larger()(top, score);
-        }
-        top = block_reduce(top, Larger());
-        const T shift = top == -infinity() ? T(0) : top;
-        T sum = 0;
-        for (i64 k = threadIdx.x; k < keys; k += blockDim.x) sum += exp_of(row[k] - shift);
-        sum = block_reduce(sum, Plus());
-        for (i64 k = threadIdx.x; k < keys; k += blockDim.x) row[k] = sum == 0 ? T(0) : exp_of(row[k] - shift) / sum;
-        if (threadIdx.x == 0) lse[r] = sum == 0 ? (T)-infinity() : shift + log_of(sum);
-    }
-}
-// dS = P·(dP − Σ g·y)·scale, put in dP's place; g and y (rows, width)
-template <class T>
-__device__ void attention_slope(T* dp, const T* p, const T* g, const T* y, f64 scale, i64 rows, i64 keys, i64 width) {
-    for (i64 r = blockIdx.x; r < rows; r += gridDim.x) {
-        T sum = 0;
-        for (i64 i = threadIdx.x; i < width; i += blockDim.x) sum += g[r * width + i] * y[r * width + i];
-        sum = block_reduce(sum, Plus());
-        for (i64 k = threadIdx.x; k < keys; k += blockDim.x)
-            dp[r * keys + k] = p[r * keys + k] * (dp[r * keys + k] - sum) * (T)scale;
-    }
-}
-
 #define KERNELS(T)                                                                                                   \
     extern "C" __global__ void take_##T(T* y, const T* table, const i64* index, i64* fault, i64 count, i64 rows,     \
                                         i64 width) {                                                                 \
@@ -149,14 +113,6 @@ __device__ void attention_slope(T* dp, const T* p, const T* g, const T* y, f64 s
                                                       i32 by_set, i64 outer, i64 sets, i64 inner) {                  \
         normalize_backward<T>(dx, dweight, dbias, product, g, x, mean, rstd, weight, by_set != 0,                    \
                               {outer, sets, inner});                                                                 \
-    }                                                                                                                \
-    extern "C" __global__ void attention_weights_##T(T* scores, T* lse, const T* mask, f64 scale, i32 causal,        \
-                                                     i64 batch, i64 rows, i64 keys, i64 heads) {                     \
-        attention_weights<T>(scores, lse, mask, scale, causal != 0, batch, rows, keys, heads);                       \
-    }                                                                                                                \
-    extern "C" __global__ void attention_slope_##T(T* dp, const T* p, const T* g, const T* y, f64 scale, i64 rows,   \
-                                                   i64 keys, i64 width) {                                            \
-        attention_slope<T>(dp, p, g, y, scale, rows, keys, width);                                                   \
     }
 KERNELS(f32)
 KERNELS(f64)

@@ -1,11 +1,10 @@
 """Tests here run on whatever `gpu` gives: launch code and kernels executed on this machine, without a GPU.
 
-`TGE_CUDA_BUILD=check` takes the build that reports races, accesses out of bounds, and reads of what nobody wrote.
+`TGE_CUDA_HOST=check` takes the build that reports races, accesses out of bounds, and reads of what nobody wrote.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +19,7 @@ def device() -> Any:
     """What stands for a GPU, with what has been compiled for it."""
     if reason := missing():
         pytest.skip(reason)
-    return module.Device(host_gpu(os.environ.get("TGE_CUDA_BUILD", "fast")))
+    return module.Device(host_gpu())
 
 
 @pytest.fixture(autouse=True)

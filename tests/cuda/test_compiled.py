@@ -42,6 +42,14 @@ def test_the_wide_product_keeps_its_sums_in_registers(architecture: int) -> None
     assert max(int(n) for n in re.findall(r"Used (\d+) registers", log)) <= 128  # two blocks on a multiprocessor
 
 
+@pytest.mark.parametrize("architecture", [75, 80, 90, 120])
+def test_attention_keeps_its_sums_in_registers(architecture: int) -> None:
+    log, _ = compiled("attention.cu", f"-arch=sm_{architecture}", "--ptxas-options=-v")
+    spills = [int(n) for n in re.findall(r"(\d+) bytes spill stores", log)]
+    assert spills == [0] * len(FILES["attention.cu"])
+    assert max(int(n) for n in re.findall(r"Used (\d+) registers", log)) <= 128  # two blocks on a multiprocessor
+
+
 def test_the_wide_product_moves_128_bits_at_a_time_and_ahead() -> None:
     _, ptx = compiled("gemm128.cu", "-arch=compute_80")
     for kernel in ptx.split(".entry ")[1:]:

@@ -387,3 +387,68 @@ def test_nothing_is_changed_if_one_parameter_is_elsewhere() -> None:
 def test_a_kernel_that_is_missing_is_named() -> None:
     with pytest.raises(StateError, match="svd: there is no GPU kernel"):
         cuda.svd(placed(np.eye(2)), True)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_lists_take_one_launch_and_the_same_bits_as_one_by_one(dtype: Any, rng: Any, gpu: Any) -> None:
+    shapes = [(3,), (4097,), (0, 2), (91, 95), (), (8192,), (5, 7)]
+    made = [[np.asarray(abs(random(rng, s, dtype))) for s in shapes] for _ in range(5)]
+    suffix = "f32" if dtype == np.float32 else "f64"
+    for name, lists in (("sgd", 3), ("adam", 5)):
+        rest = {**DEFAULTS[name], "weight_decay": 0.1} | (
+            {"momentum": 0.9, "first": False} if name == "sgd" else {"step": 3}
+        )
+        together, apart = ([[placed(x) for x in row] for row in made[:lists]] for _ in range(2))
+        before = gpu.launches.get(f"{name}_{suffix}", 0)
+        for _ in range(2):
+            getattr(cuda, name)(*together, **rest)
+        assert gpu.launches[f"{name}_{suffix}"] == before + 2
+        for _ in range(2):
+            for some in zip(*apart, strict=True):
+                getattr(cuda, name)(*[[x] for x in some], **rest)
+        for a, b in zip(together, apart, strict=True):
+            for x, y in zip(a, b, strict=True):
+                np.testing.assert_array_equal(back(x), back(y))
+
+
+def test_the_table_of_a_list_is_made_once_and_follows_the_arrays(gpu: Any, rng: Any) -> None:
+    p, g = ([placed(random(rng, (n,), np.float32)) for n in (5, 5000)] for _ in range(2))
+    options = {**DEFAULTS["sgd"], "momentum": 0.0, "first": False}
+    gpu.tables.clear()
+    for _ in range(3):
+        cuda.sgd(p, g, None, **options)
+    assert len(gpu.tables) == 1
+    kept = []
+    for _ in range(40):  # gradients elsewhere each time: tables are not hoarded, and the right ones are used
+        kept.append(placed(np.ones(5, np.float32)))
+        before = back(p[0])
+        cuda.sgd(p, [kept[-1], g[1]], None, **options)
+        np.testing.assert_allclose(back(p[0]), before - np.float32(0.1), rtol=1e-6)
+    assert len(gpu.tables) <= 16
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "transposed", "sliced"])
+def test_norms_of_lists(layout: str, rng: Any, gpu: Any) -> None:
+    shapes = [(3,), (91, 95), (0, 2), (), (4097,)]
+    for dtypes in ([np.float32], [np.float64], [np.float32, np.float64]):
+        made = [random(rng, s, d) for s in shapes for d in dtypes]
+        mine = [placed(x, layout) for x in made]
+        wanted = reference.total_norm([x.astype(np.float64) for x in made])
+        launches = sum(gpu.launches.values())
+        norm = cuda.total_norm(mine)
+        copies = sum(not x.flags.c_contiguous for x in mine)
+        assert sum(gpu.launches.values()) - launches == len(dtypes) + 1 + copies
+        assert norm.dtype == dtypes[0]
+        np.testing.assert_allclose(back(norm), wanted, rtol=1e-7)
+        for most in (1e9, 2.5):
+            cuda.limit_norm(mine, norm, most)
+            reference.limit_norm(made, wanted, most)
+            for x, y in zip(mine, made, strict=True):
+                np.testing.assert_allclose(back(x), y, rtol=3e-7)
+    for bad in (np.nan, np.inf):
+        x = [placed(np.array([bad, 1.0], np.float32)), placed(np.ones(3, np.float32))]
+        norm = cuda.total_norm(x)
+        np.testing.assert_array_equal(back(norm), np.float32(bad))
+        cuda.limit_norm(x, norm, 1.0)
+        np.testing.assert_array_equal(back(x[1]), np.full(3, np.nan if bad != bad else 0, np.float32))
+    assert back(cuda.total_norm([placed(np.zeros((0, 3), np.float32))])) == 0

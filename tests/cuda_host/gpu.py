@@ -7,6 +7,7 @@ and launch of `cupy.RawModule`. Whatever else of CuPy needs a driver raises, as 
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ SHARED = 48 * 1024  # more needs max_dynamic_shared_size_bytes, as on the device
 MOST_SHARED = 227 * 1024
 
 
+LIVE: weakref.WeakValueDictionary[int, HostBlock] = weakref.WeakValueDictionary()  # by address
+
+
 class HostBlock:
     """A piece of device memory; CuPy keeps it alive with its arrays."""
 
@@ -31,6 +35,8 @@ class HostBlock:
         self.pointer = rt().ch_malloc(size, b"an array")
         if not self.pointer:
             raise MemoryError(f"no {size} bytes of host memory for a device array")
+        self.size = size
+        LIVE[self.pointer] = self
 
     def __del__(self) -> None:
         self._free(self.pointer)
@@ -82,9 +88,26 @@ def mismatch(parameter: Parameter, argument: Any, value: np.generic) -> str | No
 
 
 def memory_of(args: Sequence[Any]) -> list[tuple[int, int, str]]:
-    """Base, size and name of the memory that a launch's arrays lie in."""
-    arrays = [(i, a.data.mem) for i, a in enumerate(args) if isinstance(a, cupy.ndarray) and a.data.ptr]
-    return list({m.ptr: (m.ptr, m.size, f"argument {i}") for i, m in reversed(arrays)}.values())
+    """Base, size and name of the memory that a launch's arrays lie in, and of what arrays of uint64 point to."""
+    arrays = [(i, a) for i, a in enumerate(args) if isinstance(a, cupy.ndarray) and a.data.ptr]
+    found = {a.data.mem.ptr: (a.data.mem.ptr, a.data.mem.size, f"argument {i}") for i, a in reversed(arrays)}
+    for i, a in arrays:
+        if a.dtype == np.uint64 and a.size:
+            for block in pointed_to(a):
+                found.setdefault(block.pointer, (block.pointer, block.size, f"memory that argument {i} points to"))
+    return list(found.values())
+
+
+def pointed_to(table: Any) -> list[HostBlock]:
+    """The live memory in which numbers of a table lie: such a table holds addresses."""
+    numbers = np.empty(table.size, np.uint64)
+    rt().ch_read(numbers.ctypes.data, table.data.ptr, table.nbytes)
+    blocks = sorted(LIVE.values(), key=lambda block: block.pointer)
+    bases = np.array([block.pointer for block in blocks], np.uint64)
+    ends = bases + np.array([block.size for block in blocks], np.uint64)
+    nearest = np.searchsorted(bases, numbers, "right") - 1
+    inside = (nearest >= 0) & (numbers < ends[nearest])
+    return [blocks[i] for i in np.unique(nearest[inside])]
 
 
 class HostFunction:
@@ -136,13 +159,10 @@ class HostFunction:
 
     def _look_at_arrays(self, args: Sequence[Any]) -> None:
         """Even without checks a write past an array's end does not pass: it hits a guard."""
-        for i, argument in enumerate(args):
-            if not isinstance(argument, cupy.ndarray) or not argument.data.ptr:
-                continue
-            base = argument.data.mem.ptr
+        for base, _, name in memory_of(args):
             if overrun := rt().ch_overrun(base):
                 where = f"{abs(overrun)} bytes {'after its end' if overrun > 0 else 'before its beginning'}"
-                raise KernelError(self.name, [("out-of-bounds", f"argument {i} was written to {where}")])
+                raise KernelError(self.name, [("out-of-bounds", f"{name} was written to {where}")])
             if not self._module.check:  # which knows what was written
                 rt().ch_assume_written(base)
 

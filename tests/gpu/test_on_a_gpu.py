@@ -7,6 +7,7 @@ import tinygrad_edu as tg
 from tests.cuda.test_bench import *
 from tests.cuda.test_devices import *
 from tests.cuda.test_kernels import *
+from tests.cuda.test_launches import *
 from tests.cuda.test_training import *
 from tests.cuda.test_windows_and_rows import *
 

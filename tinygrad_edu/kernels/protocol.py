@@ -361,5 +361,12 @@ class Kernels(Protocol):
         """Adam (Kingma & Ba 2015), with `decoupled` weight decay AdamW (Loshchilov & Hutter 2019), with
         `max_exp_avg_sqs` AMSGrad; `step` counts from 1. p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + eps)."""
 
+    def total_norm(self, arrays: Sequence[Array]) -> Array:
+        """√Σx² over all entries of all arrays (at least one), as if they were one vector: squared and added in float64.
+        0-d, in the first one's dtype."""
+
+    def limit_norm(self, arrays: Sequence[Array], norm: Array, most: float) -> None:
+        """Multiply all arrays by most/(norm + 1e-6), in place, unless that is ≥ 1. `norm` is 0-d."""
+
 
 KERNELS: tuple[str, ...] = tuple(name for name in vars(Kernels) if not name.startswith("_"))

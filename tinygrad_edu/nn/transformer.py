@@ -170,11 +170,11 @@ def _causal(mask: Any, said: bool | None) -> bool:
         return bool(said)
     if mask.ndim != 2 or mask.shape[0] != mask.shape[1] or mask._array.dtype.kind != "f":
         return False
-    return bool((mask == _subsequent(mask.shape[0], dtype=mask.dtype)).all())
+    return bool((mask == _subsequent(mask.shape[0], mask.device, mask.dtype)).all())
 
 
 def _subsequent(size: int, device: Any = None, dtype: Any = None) -> Any:
-    steps = arange(size)
+    steps = arange(size, device=device)
     mask = zeros(size, size, dtype=dtype, device=device)
     return mask.masked_fill(steps.unsqueeze(0) > steps.unsqueeze(1), float("-inf"))
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd.engine import Arithmetic
 from ..autograd.variable import Variable
 from ..errors import KindError, RangeError, ShapeError, StateError
-from ..kernels import K, beside, host, on_gpu, reshaped
+from ..kernels import K, beside, device_of, host, moved, on_gpu, reshaped
 from ..types import get_default_dtype
 
 Array = np.ndarray[Any, Any]
@@ -36,6 +36,11 @@ def check_writeable(operation: str, array: Array, one_value: bool = False) -> No
         and any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
     ):
         raise StateError(f"{operation}: several entries share their memory, as expand() makes it; use x.clone()")
+
+
+def constant(array: Array, like: Any) -> Any:
+    """A NumPy array as a constant where the tensor `like` is."""
+    return Variable.wrap(moved(array, device_of(like._array)) if on_gpu(like._array) else array)
 
 
 def _add_into(held: Array, gradient: Array) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd.variable import Variable
 from ..errors import InputError, RangeError
-from ._common import ShapeError, normalized_dim, own_result
+from ._common import ShapeError, constant, normalized_dim, own_result
 from .elementwise import where
 from .indexing import flip, getitem
 from .shape import cat, expand, permute, reshape, several_views, split, stack, transpose, unsqueeze
@@ -181,7 +181,7 @@ def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
         raise ShapeError(f"a triangle needs a matrix, at least two dimensions; got shape {tuple(input.shape)}")
     rows, columns = input.shape[-2:]
     mask = np.tri(rows, columns, diagonal if lower else diagonal - 1, dtype=bool)
-    return where(Variable.wrap(mask if lower else ~mask), input, Variable.wrap(np.zeros((), input.dtype)))
+    return where(constant(mask if lower else ~mask, input), input, Variable.wrap(np.zeros((), input.dtype)))
 
 
 def tril(input: Any, diagonal: int = 0) -> Any:

@@ -15,7 +15,7 @@ from ..autograd import Operation
 from ..autograd.variable import Variable
 from ..errors import KindError, StateError
 from ..kernels import K
-from ._common import Array, ShapeError
+from ._common import Array, ShapeError, constant
 from .activation import dropout, softmax
 from .elementwise import where
 from .linalg import matmul
@@ -54,7 +54,7 @@ def weights(scores: Any, mask: Any, causal: bool) -> Any:
         else:
             scores = scores + mask
     if causal:
-        scores = where(Variable.wrap(np.tri(*scores.shape[-2:], dtype=np.bool_)), scores, -math.inf)
+        scores = where(constant(np.tri(*scores.shape[-2:], dtype=np.bool_), scores), scores, -math.inf)
     if scores.numel() == 0:
         return scores
     blind = scores.detach().amax(-1, keepdim=True) == -math.inf

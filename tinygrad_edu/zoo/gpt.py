@@ -36,8 +36,8 @@ class GPT(nn.Module):
         length = tokens.shape[1]
         if length > self.context:
             raise InputError(f"GPT: {length} tokens, but its context is {self.context}; cut the text")
-        x = self.dropout(self.tokens(tokens) + self.places(arange(length)))
-        mask = nn.Transformer.generate_square_subsequent_mask(length)
+        x = self.dropout(self.tokens(tokens) + self.places(arange(length, device=tokens.device)))
+        mask = nn.Transformer.generate_square_subsequent_mask(length, device=tokens.device)
         for layer in self.layers:
             x = layer(x, src_mask=mask, is_causal=True)
         return F.linear(self.norm(x), self.tokens.weight)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import StateError
-from . import elementwise, optimisers, products, reductions, rows, windows
+from . import elementwise, heads, optimisers, products, reductions, rows, windows
 from .elementwise import bits, to_device, to_host
 from .gpu import Device, Gpu, device, in_use, real_gpu, use
 from .layout import expanded, reshaped
@@ -19,7 +19,7 @@ from .signatures import FILES, KERNELS
 name = "cuda"
 TABLE: dict[str, Callable[..., Any]] = {
     **elementwise.TABLE, **reductions.TABLE, **products.TABLE, **optimisers.TABLE,
-    **windows.TABLE, **rows.TABLE,
+    **windows.TABLE, **rows.TABLE, **heads.TABLE,
 }  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class Device:
         self.functions: dict[str, Any] = {}
         self.modules: dict[str, Any] = {}
         self.launches: dict[str, int] = {}  # of each kernel, for `explain`
+        self.tables: dict[tuple[Any, ...], Any] = {}  # of `lists.py`
         self._fault: Any = None
 
     # -- memory ----------------------------------------------------------------------------------------------

@@ -8,60 +8,52 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError
-from .elementwise import copy, mixed
+from .elementwise import cast, copy
 from .gpu import device
 from .layout import contiguous, named, result_of
+from .lists import by_dtype, check_lists, in_place, table_of
 
 Array = Any
-
-
-def _checked(name: str, *lists: Sequence[Array] | None) -> None:
-    """Everything is looked at before anything is changed."""
-    gpu = device()
-    given = [arrays for arrays in lists if arrays is not None]
-    if len({len(arrays) for arrays in given}) > 1:
-        raise InputError(f"{name}: lists of {[len(arrays) for arrays in given]} arrays; they must be equally long")
-    for p, *others in zip(*given, strict=True):
-        named(name, p.dtype)
-        for other in (p, *others):
-            if not isinstance(other, gpu.array_type):
-                raise mixed(name)
-            if other.shape != p.shape or other.dtype != p.dtype:
-                raise InputError(f"{name}: a parameter of shape {p.shape} and {p.dtype} beside an array of shape "
-                                 f"{other.shape} and {other.dtype}")  # fmt: skip
-
-
-def _in_place(name: str, changed: list[Array | None], gradient: Array, *numbers: Any) -> None:
-    """The kernel over contiguous arrays; what it changes is copied back where it lies otherwise."""
-    work = [None if a is None else contiguous(a) for a in changed]
-    p = work[0]
-    assert p is not None
-    device().flat(named(name, p.dtype), p.size, p, contiguous(gradient), *work[1:], p.size, *numbers)
-    for original, fresh in zip(changed, work, strict=True):
-        if fresh is not original:
-            copy(fresh, out=original)
 
 
 def sgd(params: Sequence[Array], grads: Sequence[Array], momenta: Sequence[Array] | None, *, lr: float,
         momentum: float, dampening: float, weight_decay: float, nesterov: bool, maximize: bool,
         first: bool) -> None:  # fmt: skip
-    _checked("sgd", params, grads, momenta)
-    for i, p in enumerate(params):
-        m = None if momenta is None else momenta[i]
-        _in_place("sgd", [p, m], grads[i], lr, momentum, dampening, weight_decay, int(nesterov), int(maximize),
-                  int(first))  # fmt: skip
+    lists = (params, grads, momenta)
+    check_lists("sgd", lists)
+    in_place("sgd", lists, (0, 2), lr, momentum, dampening, weight_decay, int(nesterov), int(maximize), int(first))
 
 
 def adam(params: Sequence[Array], grads: Sequence[Array], exp_avgs: Sequence[Array], exp_avg_sqs: Sequence[Array],
          max_exp_avg_sqs: Sequence[Array] | None, *, lr: float, beta1: float, beta2: float, eps: float,
          weight_decay: float, step: int, decoupled: bool, maximize: bool) -> None:  # fmt: skip
-    _checked("adam", params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs)
+    lists = (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs)
+    check_lists("adam", lists)
     shrink, decay = (1 - lr * weight_decay, 0.0) if decoupled else (1.0, weight_decay)
-    numbers = (lr / (1 - beta1**step), math.sqrt(1 - beta2**step), beta1, beta2, eps, shrink, decay, int(maximize))
-    for i, p in enumerate(params):
-        largest = None if max_exp_avg_sqs is None else max_exp_avg_sqs[i]
-        _in_place("adam", [p, exp_avgs[i], exp_avg_sqs[i], largest], grads[i], *numbers)
+    in_place("adam", lists, (0, 2, 3, 4), lr / (1 - beta1**step), math.sqrt(1 - beta2**step), beta1, beta2, eps, shrink,
+             decay, int(maximize))  # fmt: skip
+
+
+# -- clipping ------------------------------------------------------------------------------------------------------
+def total_norm(arrays: Sequence[Array]) -> Array:
+    gpu = device()
+    check_lists("squares", [arrays])
+    lists = [(dtype, [contiguous(x) for x in some or ()]) for dtype, (some,) in by_dtype([arrays])]
+    tables = [(dtype, *table_of(gpu, [some])) for dtype, some in lists]
+    sums, done = gpu.empty((sum([pieces for _, _, pieces in tables]),), np.float64), 0
+    for dtype, table, pieces in tables:
+        part = sums[done : done + pieces]
+        gpu.launch(named("squares", dtype), (min(pieces, 65535),), (256,), part, table, pieces)
+        done += pieces
+    norm = gpu.empty((), arrays[0].dtype)
+    gpu.launch(named("norm", norm.dtype), (1,), (256,), norm, sums, done)
+    return norm
+
+
+def limit_norm(arrays: Sequence[Array], norm: Array, most: float) -> None:
+    check_lists("limit_norm", [arrays])
+    for dtype, some in by_dtype([arrays]):
+        in_place("limit_norm", some, (0,), norm if norm.dtype == dtype else cast(norm, dtype), float(most))
 
 
 # -- random numbers ------------------------------------------------------------------------------------------------
@@ -96,6 +88,8 @@ def dropout(x: Array, p: float, seed: int, stream: int, offset: int, *, out: Arr
 TABLE: dict[str, Callable[..., Any]] = {
     "sgd": sgd,
     "adam": adam,
+    "total_norm": total_norm,
+    "limit_norm": limit_norm,
     "philox": philox,
     "uniform": _draw("uniform"),
     "normal": _draw("normal"),

@@ -1,4 +1,4 @@
-"""Rows of a table, normalisation, attention. Signatures and meanings: `protocol.py`."""
+"""Rows of a table, and normalisation. Signatures and meanings: `protocol.py`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .elementwise import full
 from .gpu import device
 from .layout import contiguous, named
-from .products import product
 from .reductions import sum, threads_for
 
 Array = Any
@@ -101,40 +99,6 @@ def batch_norm_backward(
     return _backward(g, x, mean, rstd, weight, x.shape, True)[:3]
 
 
-# -- attention ---------------------------------------------------------------------------------------------------
-def _weights(q: Array, k: Array, mask: Array | None, causal: bool, scale: float) -> tuple[Array, Array]:
-    """(P (B, T, S), L (B, T)) of `attention`."""
-    gpu, (batch, rows, _), keys = device(), q.shape, k.shape[1]
-    p = product(gpu.empty((batch, rows, keys), q.dtype), q, k.swapaxes(1, 2))
-    if not p.size:
-        return p, full((batch, rows), -math.inf, q.dtype)
-    lse = gpu.empty((batch, rows), q.dtype)
-    heads = 1 if mask is None else batch // len(mask)
-    added = None if mask is None else contiguous(mask)
-    gpu.launch(named("attention_weights", q.dtype), (batch * rows,), (threads_for(keys),), p, lse, added, float(scale),
-               int(causal), batch, rows, keys, heads)  # fmt: skip
-    return p, lse
-
-
-def attention(q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale: float) -> tuple[Array, Array]:
-    p, lse = _weights(q, k, mask, causal, scale)
-    return product(device().empty((*q.shape[:2], v.shape[2]), q.dtype), p, v), lse
-
-
-def attention_backward(
-    g: Array, q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale: float, y: Array, lse: Array
-) -> tuple[Array, Array, Array]:
-    gpu, (batch, rows, width) = device(), g.shape
-    p, _ = _weights(q, k, mask, causal, scale)
-    ds = product(gpu.empty(p.shape, q.dtype), g, v.swapaxes(1, 2))
-    if ds.size:
-        gpu.launch(named("attention_slope", q.dtype), (batch * rows,), (threads_for(p.shape[2]),), ds, p, contiguous(g),
-                   contiguous(y), float(scale), batch * rows, p.shape[2], width)  # fmt: skip
-    dq = product(gpu.empty(q.shape, q.dtype), ds, k)
-    dk = product(gpu.empty(k.shape, q.dtype), ds.swapaxes(1, 2), q)
-    return dq, dk, product(gpu.empty(v.shape, q.dtype), p.swapaxes(1, 2), g)
-
-
 TABLE: dict[str, Callable[..., Any]] = {
     "take": take,
     "take_backward": take_backward,
@@ -144,6 +108,4 @@ TABLE: dict[str, Callable[..., Any]] = {
     "rms_norm_backward": rms_norm_backward,
     "batch_norm": batch_norm,
     "batch_norm_backward": batch_norm_backward,
-    "attention": attention,
-    "attention_backward": attention_backward,
 }

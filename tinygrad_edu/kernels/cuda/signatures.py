@@ -39,6 +39,7 @@ def _each(names: list[str], dtypes: tuple[str, ...], signature: str) -> dict[str
 
 _ONE, _TWO = "ppdd" + _layout(2), "pppdd" + _layout(3)
 _PRODUCT = "ppppp" + "iii" + "lllllll" + "i"
+_ATTENTION, _HEADS = "di" + "lll" + "ii", ("64_f32", "128_f32", "64_f64")
 _REDUCE, _WINDOWS = "pp" + "l" * 8, "l" * 19
 
 FILES: dict[str, dict[str, str]] = {
@@ -77,8 +78,11 @@ FILES: dict[str, dict[str, str]] = {
     "gemm.cu": _each(["gemm_tile16", "gemm_block64"], FLOATS, _PRODUCT),
     "gemm128.cu": {f"gemm_block128_{how}": "pppp" + "iii" + "llllll" for how in ("nn", "nt", "tn", "tt")},
     "optimisers.cu": {
-        **_each(["sgd"], FLOATS, "ppplddddiii"),
-        **_each(["adam"], FLOATS, "ppppp" + "l" + "ddddddd" + "i"),
+        **_each(["sgd"], FLOATS, "pl" + "dddd" + "iii"),
+        **_each(["adam"], FLOATS, "pl" + "ddddddd" + "i"),
+        **_each(["squares"], FLOATS, "ppl"),
+        **_each(["norm"], FLOATS, "ppl"),
+        **_each(["limit_norm"], FLOATS, "plpd"),
     },
     "windows.cu": {
         **_each(["columns", "overlap"], FLOATS, "pp" + _WINDOWS),
@@ -91,6 +95,11 @@ FILES: dict[str, dict[str, str]] = {
         **_each(["take_backward"], FLOATS, "ppppllll"),
         **_each(["normalize"], FLOATS, "pppppp" + "dii" + "lll"),
         **_each(["normalize_backward"], FLOATS, "ppppppppp" + "i" + "lll"),
+    },
+    "attention.cu": {
+        **{f"attention{w}": "pppppp" + _ATTENTION for w in _HEADS},
+        **{f"attention_rows{w}": "ppppppppp" + _ATTENTION for w in _HEADS},
+        **{f"attention_keys{w}": "ppppppppp" + _ATTENTION for w in _HEADS},
         **_each(["attention_weights"], FLOATS, "ppp" + "di" + "llll"),
         **_each(["attention_slope"], FLOATS, "pppp" + "d" + "lll"),
     },

@@ -15,6 +15,15 @@ from .convolution import (
 from .functions import *
 from .lookup import take, take_backward
 from .matrices import cholesky, eigh, inverse, qr, slogdet, solve, svd
-from .norms import batch_norm, batch_norm_backward, layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
+from .norms import (
+    batch_norm,
+    batch_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    limit_norm,
+    rms_norm,
+    rms_norm_backward,
+    total_norm,
+)
 from .pooling import avg_pool, avg_pool_backward, max_pool, scatter_planes
 from .recurrent import gru_cell, gru_cell_backward, lstm_cell, lstm_cell_backward

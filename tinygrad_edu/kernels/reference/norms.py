@@ -1,6 +1,8 @@
-"""Normalisation to mean 0 and variance 1, over the last axis or over everything but the channels."""
+"""Normalisation to mean 0 and variance 1, over the last axis or over everything but the channels; norms of lists."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -84,3 +86,17 @@ def batch_norm_backward(
     xhat = (x - mean[:, None].astype(np.float64)) * scale
     dx = gradient(wide if weight is None else wide * weight[:, None], xhat, scale, BATCH)
     return dx.astype(g.dtype), (wide * xhat).sum(axis=BATCH).astype(g.dtype), wide.sum(axis=BATCH).astype(g.dtype)
+
+
+# -- lists of arrays as one long vector -----------------------------------------------------------------------------
+@quiet
+def total_norm(arrays: Sequence[Array]) -> Array:
+    squares = [np.sum(np.square(x, dtype=np.float64)) for x in arrays]
+    return np.sqrt(np.sum(squares)).astype(arrays[0].dtype).reshape(())
+
+
+@quiet
+def limit_norm(arrays: Sequence[Array], norm: Array, most: float) -> None:
+    factor = most / (float(norm) + 1e-6)
+    for x in arrays if not factor >= 1 else []:  # NaN is not
+        x *= x.dtype.type(factor)

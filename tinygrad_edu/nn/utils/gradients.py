@@ -7,6 +7,7 @@ from typing import Any
 
 from ...autograd import no_grad
 from ...errors import StateError
+from ...kernels import K
 from ...ops import stack
 from ...tensor import Tensor
 
@@ -16,6 +17,11 @@ def _with_gradients(parameters: Any) -> list[Any]:
     return [p for p in found if p.grad is not None]
 
 
+def _norm_of_norms(tensors: list[Any], norm_type: float) -> Any:
+    norms = stack([t.double().norm(norm_type) for t in tensors])
+    return norms.norm(norm_type).to(tensors[0].dtype)
+
+
 @no_grad()
 def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False,
                    foreach: bool | None = None) -> Any:  # fmt: skip
@@ -23,8 +29,10 @@ def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: boo
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not tensors:
         return Tensor(0.0)
-    norms = stack([t.double().norm(norm_type) for t in tensors])  # in float64 the squares of floats are finite
-    total = norms.norm(norm_type).to(tensors[0].dtype)
+    if norm_type == 2 and all(t.dtype.kind == "f" for t in tensors):
+        total = Tensor._wrap(K.total_norm([t._array for t in tensors]))
+    else:
+        total = _norm_of_norms(tensors, norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise StateError(f"clip_grad_norm_: the gradients' norm is {total.item()}; look for the step it appeared in")
     return total
@@ -33,9 +41,14 @@ def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: boo
 @no_grad()
 def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, foreach: bool | None = None) -> None:
     """Scale all gradients by max_norm/total_norm if that is below 1; `total_norm` as of `get_total_norm`."""
-    factor = min(max_norm / (float(total_norm) + 1e-6), 1.0)
-    for p in _with_gradients(parameters) if not factor >= 1.0 else []:
-        p.grad.mul_(factor)
+    chosen = _with_gradients(parameters)
+    grads = [p.grad for p in chosen]
+    if not grads or (not grads[0].is_cuda and max_norm / (float(total_norm) + 1e-6) >= 1):
+        return
+    norm = total_norm if isinstance(total_norm, Tensor) else Tensor(float(total_norm))
+    K.limit_norm([g._array for g in grads], norm.to(grads[0].device)._array, float(max_norm))  # a GPU decides itself
+    for g in grads:
+        g._bump()
 
 
 def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
