@@ -102,10 +102,10 @@ def test_long_files_have_a_reason(root: Path) -> None:
 
 
 def modules() -> Iterator[ModuleType]:
-    """Every module of the package."""
+    """Every module of the package but the lessons: to import one is to run it, and tests/lessons does."""
     yield tinygrad_edu
     for info in pkgutil.walk_packages(tinygrad_edu.__path__, "tinygrad_edu."):
-        if not info.name.rpartition(".")[2].startswith("_"):
+        if not info.name.rpartition(".")[2].startswith(("_", "lesson_")):
             try:
                 module = importlib.import_module(info.name)
             except ModuleNotFoundError as error:  # an extra that is not installed
