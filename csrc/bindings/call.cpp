@@ -27,17 +27,42 @@ std::vector<Kernel>& all_kernels() {
     return list;
 }
 
+namespace {
+
+// Numbers are converted without running Python code, which could reshape or free the arrays that the kernel has looked at
+// by then: of subclasses of int and float their value is taken, not their __float__, __index__ or __bool__. TypeError for
+// what is neither of these nor a number of NumPy's.
+void require_plain(const Call& call, PyObject* object) {
+    static PyObject* const generic = py::object(py::module_::import("numpy").attr("generic")).release().ptr();
+    PyTypeObject* const type = Py_TYPE(object);
+    const bool plain = PyLong_Check(object) || PyFloat_Check(object) || type == &PyUnicode_Type || object == Py_None ||
+                       (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE) &&
+                        PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(generic)));
+    if (!plain)
+        throw py::type_error(std::string(call.name()) + ": a plain number is needed, not " + type->tp_name +
+                             "; use int(…), float(…) or bool(…)");
+}
+
+}  // namespace
+
 double Call::number(std::size_t i) const {
-    const double value = PyFloat_AsDouble(slot[i]);
+    require_plain(*this, slot[i]);
+    const double value = PyLong_Check(slot[i]) ? PyLong_AsDouble(slot[i]) : PyFloat_AsDouble(slot[i]);
     if (value == -1 && PyErr_Occurred()) throw py::error_already_set();
     return value;
 }
 bool Call::truth(std::size_t i) const {
-    const int value = PyObject_IsTrue(slot[i]);
+    PyObject* const x = slot[i];
+    require_plain(*this, x);
+    int value, overflow = 0;
+    if (PyLong_Check(x)) value = PyLong_AsLongAndOverflow(x, &overflow) != 0;
+    else if (PyFloat_Check(x)) value = PyFloat_AS_DOUBLE(x) != 0;
+    else value = PyObject_IsTrue(x);
     if (value < 0) throw py::error_already_set();
     return value != 0;
 }
 i64 Call::integer(std::size_t i) const {
+    require_plain(*this, slot[i]);
     auto index = py::reinterpret_steal<py::object>(PyNumber_Index(slot[i]));
     if (!index) throw py::error_already_set();
     const i64 value = PyLong_AsLongLong(index.ptr());
@@ -45,6 +70,7 @@ i64 Call::integer(std::size_t i) const {
     return value;
 }
 std::uint64_t Call::word(std::size_t i) const {
+    require_plain(*this, slot[i]);
     auto index = py::reinterpret_steal<py::object>(PyNumber_Index(slot[i]));
     if (!index) throw py::error_already_set();
     const std::uint64_t value = PyLong_AsUnsignedLongLongMask(index.ptr());
@@ -59,19 +85,24 @@ std::string Call::text(std::size_t i) const {
     return utf8;
 }
 std::vector<Py_ssize_t> Call::shape(std::size_t i) const {
-    auto items = py::reinterpret_steal<py::object>(
-        PySequence_Fast(slot[i], "expected a tuple of integers"));
-    if (!items) throw py::error_already_set();
-    const Py_ssize_t n = PySequence_Fast_GET_SIZE(items.ptr());
+    PyObject* const items = slot[i];
+    if (!PyTuple_Check(items) && !PyList_Check(items))
+        throw py::type_error(std::string(name()) + ": expected a tuple of integers, not " + Py_TYPE(items)->tp_name);
     std::vector<Py_ssize_t> result;
-    for (Py_ssize_t k = 0; k < n; ++k) {
-        const Py_ssize_t size = PyNumber_AsSsize_t(PySequence_Fast_GET_ITEM(items.ptr(), k), PyExc_OverflowError);
+    for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(items); ++k) {
+        PyObject* const item = PySequence_Fast_GET_ITEM(items, k);
+        require_plain(*this, item);
+        const Py_ssize_t size = PyNumber_AsSsize_t(item, PyExc_OverflowError);
         if (size == -1 && PyErr_Occurred()) throw py::error_already_set();
         result.push_back(size);
     }
     return result;
 }
 int Call::floating_dtype(std::size_t i) const {
+    PyObject* const given = slot[i];
+    const bool plain = py::isinstance<py::dtype>(given) || PyUnicode_CheckExact(given) ||
+                       (PyType_Check(given) && !(reinterpret_cast<PyTypeObject*>(given)->tp_flags & Py_TPFLAGS_HEAPTYPE));
+    if (!plain) throw py::type_error(std::string(name()) + ": expected a dtype, not " + Py_TYPE(given)->tp_name);
     const auto dtype = py::dtype::from_args(py::reinterpret_borrow<py::object>(slot[i]));
     if (dtype.byteorder() != '=') return -1;
     return dtype.num() == type_float ? 0 : dtype.num() == type_double ? 1 : -1;

@@ -71,8 +71,10 @@ bool take(Call& call, Step& step, const std::vector<std::size_t>& lists) {
             sequences.emplace_back();
             continue;
         }
-        sequences.push_back(py::reinterpret_steal<py::object>(PySequence_Fast(call.slot[at], "expected a list of arrays")));
-        if (!sequences.back()) throw py::error_already_set();
+        if (!PyList_Check(call.slot[at]) && !PyTuple_Check(call.slot[at]))
+            throw py::type_error(std::string(call.name()) + ": expected a list of arrays, not " +
+                                 Py_TYPE(call.slot[at])->tp_name);
+        sequences.push_back(py::reinterpret_borrow<py::object>(call.slot[at]));
         const Py_ssize_t n = PySequence_Fast_GET_SIZE(sequences.back().ptr());
         if (count >= 0 && n != count)
             throw py::value_error(std::string(call.name()) + ": " + std::to_string(count) + " parameters, but " +
