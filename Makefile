@@ -25,7 +25,7 @@ train: $(INSTALLED)  ## train a network on handwritten digits (make train ARGS="
 	$(BIN)/tge train digits $(ARGS)
 
 test: $(EDIT)  ## all tests (make test ARGS="-x tests/ops" for some)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/stamp-dev  ## style, format, types and floors
 	$(BIN)/ruff check .
