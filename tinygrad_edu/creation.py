@@ -52,7 +52,7 @@ def from_numpy(ndarray: Any) -> Any:
     if not isinstance(ndarray, np.ndarray):
         raise KindError(f"from_numpy: expected an array, got {type(ndarray).__name__}; use tensor(…) for other data")
     check_dtype(ndarray.dtype)
-    return Tensor._wrap(ndarray[...])
+    return Tensor._wrap(ndarray.view(np.ndarray))  # of a matrix too, whose * is another one
 
 
 def from_dlpack(source: Any) -> Any:

@@ -166,13 +166,13 @@ def setting(rng: random.Random, name: str, sizes: dict[str, int]) -> Any:
 
 
 def strange(rng: random.Random, setting: bool = False) -> Any:
-    """What no kernel expects, of an array or of a setting."""
+    """What no kernel expects, of an array or of a setting. No matrix: `matrix[..., None]` itself ends NumPy 2.4."""
     hostile = Hostile(rng)
     truth = Truth(rng.choice([0, 1, 2]))
     truth.hostile = hostile
     choices: list[Any] = [
         None, float("nan"), float("inf"), 1.5, "relu", "\udc80", b"x", [], (), {}, object(), np.float32(1),
-        np.int64(-1), np.array(2.0), np.zeros((1,) * 64), np.ma.ones(3), np.ones((2, 2)).view(np.matrix), hostile,
+        np.int64(-1), np.array(2.0), np.zeros((1,) * 64), np.ma.ones(3), hostile,
         truth, [hostile] * 3, (hostile, hostile), [1, hostile, 2, 3], np.zeros(0), [[1], [2, 3]], (2,) * 70, type,
         np.float32, rng.choice(HUGE), (rng.choice(HUGE), rng.choice(HUGE)), [rng.choice(HUGE)] * rng.randrange(1, 5),
         (0, 2**62, 2**62),

@@ -131,3 +131,13 @@ def test_copies_of_views_notice_each_others_changes() -> None:
     d.add_(1)
     with pytest.raises(RuntimeError, match="changed in place"):
         loss.backward()
+
+
+def test_a_matrix_is_shared_as_an_array() -> None:
+    matrix = np.array([[1.0, 2.0], [3.0, 4.0]]).view(np.matrix)  # its * is a product of matrices
+    for x in (tg.from_numpy(matrix), tg.as_tensor(matrix)):
+        assert type(x.numpy()) is np.ndarray
+        assert (x * x).tolist() == [[1.0, 4.0], [9.0, 16.0]]
+        x[0, 0] = 5.0
+        assert matrix[0, 0] == 5.0
+        matrix[0, 0] = 1.0
