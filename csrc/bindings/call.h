@@ -47,9 +47,11 @@ struct Call {
     py::object decline_dtype(const View& v);
 };
 
-// ValueError, in the kernel's name, unless something holds.
-inline void require(bool holds, const Call& call, const std::string& what) {
-    if (!holds) throw py::value_error(std::string(call.name()) + ": " + what);
+// ValueError, in the kernel's name, unless something holds. A macro, so that the text is only put together when it is
+// needed: that took longer than a small kernel.
+#define require(holds, call, ...) ((holds) ? void() : refuse(call, __VA_ARGS__))
+[[noreturn]] inline void refuse(const Call& call, const std::string& what) {
+    throw py::value_error(std::string(call.name()) + ": " + what);
 }
 
 std::vector<Kernel>& all_kernels();
