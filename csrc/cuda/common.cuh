@@ -69,7 +69,7 @@ struct Smaller {
 };
 
 // ---- what is wrong with an input: told in `fault`, {what, where, number}, which is looked at when results are read
-enum { CROSS_ENTROPY = 1, TAKE, SCATTER };
+enum { CROSS_ENTROPY = 1, TAKE, SCATTER, POSITION };
 __device__ inline void report(i64* fault, i64 what, i64 where, i64 number) {
     if (atomicCAS((u64*)fault, (u64)0, (u64)what) != 0) return;  // the first one stays
     fault[1] = where;

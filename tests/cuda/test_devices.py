@@ -71,6 +71,32 @@ def test_assignments() -> None:
     assert x.fill_(2).sum().item() == 12
 
 
+def test_index_arrays_and_masks() -> None:
+    data = np.arange(12, dtype=np.float32).reshape(3, 4)
+    x, rows, mask = tg.tensor(data, device="cuda"), tg.tensor([2, 0, 2], device="cuda"), data % 3 == 0
+    assert x[rows].tolist() == x[[2, 0, 2]].tolist() == data[[2, 0, 2]].tolist()
+    assert x[:, tg.tensor([-1, 0])].tolist() == data[:, [-1, 0]].tolist()
+    assert x[tg.tensor(mask, device="cuda")].tolist() == x[tg.tensor(mask)].tolist() == data[mask].tolist()
+    assert x.nonzero().tolist() == np.argwhere(data).tolist()
+    assert x.nonzero().is_cuda
+    assert x[rows[1], 1].item() == 1.0  # a number
+    x[rows] = tg.tensor([[1.0], [2.0], [3.0]], device="cuda")  # of two for one row the last
+    assert x[:, 0].tolist() == [2.0, 4.0, 3.0]
+    x[x > 6] = -1.0
+    assert x.tolist() == [[2.0] * 4, [4.0, 5.0, 6.0, -1.0], [3.0] * 4]
+    w = tg.tensor(data, device="cuda", requires_grad=True)
+    ((w[rows] * tg.tensor([[1.0], [10.0], [100.0]], device="cuda")).sum() + w[:, rows].sum()).backward()
+    assert w.grad.tolist() == np.add([[10.0], [0.0], [101.0]], [1.0, 0.0, 2.0, 0.0]).tolist()
+    y = w * 1
+    y[rows[:2]] = 0.0
+    (g,) = tg.autograd.grad(y.sum(), w)
+    assert g.tolist() == [[0.0] * 4, [1.0] * 4, [0.0] * 4]
+    with pytest.raises(RuntimeError, match="the index is on the GPU, the tensor on the CPU"):
+        tg.tensor(data)[rows]
+    with pytest.raises(IndexError, match="index 3 is out of range"):
+        x[tg.tensor([3], device="cuda")].tolist()
+
+
 def test_gradients_come_back_to_where_leaves_are() -> None:
     w = tg.tensor([1.0, 2.0], requires_grad=True)
     loss = (w.to("cuda") * tg.tensor([3.0, 4.0], device="cuda")).sum()
@@ -102,6 +128,8 @@ def test_two_memories_in_one_operation_are_refused() -> None:
     x, y = tg.ones(3, device="cuda"), tg.ones(3)
     with pytest.raises(RuntimeError, match="one tensor is on the GPU and one on the CPU"):
         x + y
+    with pytest.raises(RuntimeError, match="one tensor is on the GPU and one on the CPU"):
+        nn.Linear(3, 2)(x)
     assert (x + tg.tensor(2.0)).tolist() == [3.0] * 3  # a number is welcome
     with pytest.raises(RuntimeError, match="svd"):
         tg.linalg.svd(tg.ones(2, 2, device="cuda"))

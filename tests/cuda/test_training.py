@@ -11,6 +11,7 @@ import pytest
 import tinygrad_edu as tg
 from tinygrad_edu import nn, optim
 from tinygrad_edu.data import DataLoader, TensorDataset, load_digits, train_dev_test_split
+from tinygrad_edu.zoo.gpt import GPT
 
 
 def digits(device: str, make_optimizer: Any, smoothing: float, steps: int) -> tuple[list[np.ndarray], list[float]]:
@@ -111,6 +112,70 @@ def test_networks_learn_the_same_on_both(kind: Any, gpu: Any) -> None:
     np.testing.assert_allclose(its_losses, losses, rtol=1e-4)
     for name, value in on_cpu.items():
         np.testing.assert_allclose(on_gpu[name], value, rtol=0, atol=1e-3, err_msg=name)
+
+
+# -- language: what comes next ---------------------------------------------------------------------------------------
+TEXT = "the cat sat on the mat, and the dog sat on the cat. " * 8
+LETTERS = sorted(set(TEXT))
+
+
+class CharLSTM(nn.Module):
+    """Two layers with dropout between them, over embedded letters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.letter, self.head = nn.Embedding(len(LETTERS), 12), nn.Linear(20, len(LETTERS))
+        self.lstm = nn.LSTM(12, 20, num_layers=2, dropout=0.1, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.lstm(self.letter(x))[0])
+
+
+class CharGRU(nn.Module):
+    """One layer in both directions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.letter, self.head = nn.Embedding(len(LETTERS), 12), nn.Linear(20, len(LETTERS))
+        self.gru = nn.GRU(12, 10, bidirectional=True, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.gru(self.letter(x))[0])
+
+
+def char_gpt() -> Any:
+    return GPT(vocabulary=len(LETTERS), context=16, width=24, layers=2, heads=3, dropout=0.1)
+
+
+def letters(device: str, make: Any) -> tuple[dict[str, np.ndarray], list[float], list[float]]:
+    """State, losses and gradients' norms of 8 steps with AdamW and clipping."""
+    tg.manual_seed(3)
+    model = make().to(device)
+    optimizer = optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
+    numbers = tg.tensor([LETTERS.index(c) for c in TEXT])
+    losses, norms = [], []
+    for step in range(8):
+        rows = tg.stack([numbers[37 * step + 5 * i : 37 * step + 5 * i + 13] for i in range(6)]).to(device)
+        optimizer.zero_grad()
+        logits = model(rows[:, :-1])
+        loss = nn.functional.cross_entropy(logits.reshape(-1, len(LETTERS)), rows[:, 1:].reshape(-1))
+        loss.backward()
+        norms.append(nn.utils.clip_grad_norm_(model.parameters(), 0.25))
+        optimizer.step()
+        losses.append(loss)
+    state = {name: value.cpu().numpy().copy() for name, value in model.state_dict().items()}
+    return state, [loss.item() for loss in losses], [norm.item() for norm in norms]
+
+
+@pytest.mark.parametrize("make", [CharLSTM, CharGRU, char_gpt])
+def test_language_models_learn_the_same_on_both(make: Any, gpu: Any) -> None:
+    (on_cpu, losses, norms), (on_gpu, its_losses, its_norms) = (letters(device, make) for device in ("cpu", "cuda"))
+    assert losses[-1] < losses[0]
+    assert max(norms) > 0.25  # some were clipped
+    np.testing.assert_allclose(its_losses, losses, rtol=1e-5)
+    np.testing.assert_allclose(its_norms, norms, rtol=1e-4)
+    for name, value in on_cpu.items():
+        np.testing.assert_allclose(on_gpu[name], value, rtol=0, atol=2e-4, err_msg=name)
 
 
 def test_the_trainer_trains_on_the_gpu() -> None:

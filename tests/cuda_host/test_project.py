@@ -212,6 +212,25 @@ def layers(dtype: Any, rng: Any) -> None:
             cuda.to_host(gradient)
 
 
+def sequences(dtype: Any, rng: Any) -> None:
+    gx, gh, c = (placed(random(rng, (3, n), dtype)) for n in (20, 20, 5))
+    _, new, gates = check("lstm_cell", [gx, gh, c], scale=20, ulps=64)
+    check("lstm_cell_backward", [c, c, gates, c, new], scale=200, ulps=64)
+    _, kept = check("gru_cell", [gx[:, :15], gh[:, :15], c], scale=20, ulps=64)
+    check("gru_cell_backward", [c, kept, c], scale=200, ulps=64)
+
+
+def order_and_index(dtype: Any, rng: Any) -> None:
+    x = random(rng, (2, 300), dtype)  # more than one wave, and two runs
+    check("cumsum", [placed(x)], 1, scale=900)
+    check("argsort", [placed(x)], 1, True)
+    x, index = placed(random(rng, (5, 3, 4), dtype), "transposed"), (placed(np.array([1, -1, 1])), slice(None))
+    values = cuda.pick(x, index)
+    cuda.put(x, index, values)
+    if dtype != np.bool_:
+        cuda.index_add(x, index, values)
+
+
 def wide_products(rng: Any) -> None:
     a, b = (random(rng, shape, np.float32) for shape in ((132, 16), (16, 128)))
     for left in ("contiguous", "transposed"):
@@ -224,11 +243,13 @@ def test_every_kernel_runs_in_both_executions_that_check(device: Any, rng: Any) 
         elementwise(dtype, rng)
         families(dtype, rng)
         layers(dtype, rng)
+        sequences(dtype, rng)
     wide_products(rng)
     for dtype in (*WHOLE, np.bool_):
         whole_numbers(dtype, rng)
     for dtype in (*FLOATS, *WHOLE, np.bool_):
         memory(dtype, rng)
+        order_and_index(dtype, rng)
     assert KERNELS.keys() - device.launches.keys() <= UNUSED
 
 

@@ -8,6 +8,8 @@ from tests.cuda.test_bench import *
 from tests.cuda.test_devices import *
 from tests.cuda.test_kernels import *
 from tests.cuda.test_launches import *
+from tests.cuda.test_order_and_indexing import *
+from tests.cuda.test_public_names import *
 from tests.cuda.test_training import *
 from tests.cuda.test_windows_and_rows import *
 

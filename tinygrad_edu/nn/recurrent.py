@@ -175,7 +175,9 @@ class RNNBase(Module):
         """The state before the first step, with a batch dimension, in the order of the packed sequences."""
         count = self.num_layers * (1 + self.bidirectional)
         if hx is None:
-            return tuple([zeros(count, batch, size, dtype=input.dtype) for size in self._state_sizes()])
+            return tuple(
+                [zeros(count, batch, size, dtype=input.dtype, device=input.device) for size in self._state_sizes()]
+            )
         given = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
         if len(given) != len(self._state_sizes()):
             wanted = "(h_0, c_0)" if len(self._state_sizes()) == 2 else "h_0"
@@ -309,7 +311,7 @@ class _Cell(Module):
         rows = input if input.ndim == 2 else input.unsqueeze(0)
         wanted = (len(rows), self.hidden_size) if input.ndim == 2 else (self.hidden_size,)
         if state is None:
-            state = (zeros(*wanted, dtype=input.dtype),) * carried
+            state = (zeros(*wanted, dtype=input.dtype, device=input.device),) * carried
         for s in state:
             if tuple(s.shape) != wanted:
                 raise StateError(f"{name}: the state must have the shape {wanted}, got {tuple(s.shape)}")

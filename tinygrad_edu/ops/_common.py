@@ -43,6 +43,12 @@ def constant(array: Array, like: Any) -> Any:
     return Variable.wrap(moved(array, device_of(like._array)) if on_gpu(like._array) else array)
 
 
+def only_on_cpu(operation: str, *values: Any) -> None:
+    """RuntimeError if one of the tensors is on a GPU: the operation is computed by NumPy."""
+    if any(isinstance(v, Variable) and on_gpu(v._array) for v in values):
+        raise StateError(f"{operation}: there is no GPU kernel for it yet; compute it on the CPU, as in x.cpu()")
+
+
 def _add_into(held: Array, gradient: Array) -> None:
     K.add(held, gradient, out=held)
 

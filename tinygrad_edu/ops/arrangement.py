@@ -11,6 +11,7 @@ import numpy as np
 
 from ..autograd.variable import Variable
 from ..errors import InputError, RangeError
+from ..kernels import host
 from ._common import ShapeError, constant, normalized_dim, own_result
 from .elementwise import where
 from .indexing import flip, getitem
@@ -104,7 +105,7 @@ def repeat(input: Any, *repeats: Any) -> Any:
 def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     """Each entry (slice, along `dim`) repeated in its place: so often, or by its own count."""
     x, axis = (reshape(input, -1), 0) if dim is None else (input, normalized_dim(dim, input.ndim, "repeat_interleave"))
-    counts = repeats._array if isinstance(repeats, Variable) else np.asarray(repeats)
+    counts = host(repeats._array) if isinstance(repeats, Variable) else np.asarray(repeats)
     index = np.repeat(np.arange(x.shape[axis]), counts)
     return getitem(x, (*(slice(None),) * axis, index))
 
@@ -252,7 +253,7 @@ def block_diag(*tensors: Any) -> Any:
     width = math.fsum(b.shape[1] for b in blocks)
     rows, left = [], 0
     for b in blocks:
-        pad = [Variable.wrap(np.zeros((b.shape[0], int(n)), b.dtype)) for n in (left, width - left - b.shape[1])]
+        pad = [constant(np.zeros((b.shape[0], int(n)), b.dtype), b) for n in (left, width - left - b.shape[1])]
         rows.append(cat([pad[0], b, pad[1]], 1))
         left += b.shape[1]
     return cat(rows, 0)

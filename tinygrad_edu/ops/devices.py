@@ -6,8 +6,8 @@ from typing import Any
 
 from ..autograd import Operation, is_grad_enabled
 from ..autograd.variable import Variable
-from ..errors import StateError
 from ..kernels import K, device_of, moved
+from ..kernels.cuda import pick, put
 
 
 class Moved(Operation):
@@ -39,11 +39,12 @@ def to_device(input: Any, device: Any) -> Any:
 
 def picked(x: Any, index: Any) -> Any:
     """x[index] on the GPU, for index arrays."""
-    raise StateError("indexing: index arrays are not served on the GPU yet; use x.cpu()")
+    return pick(x, index)
 
 
 def write(part: Any, arrays: Any, value: Any) -> None:
     """part[arrays] = value, where one of them is on the GPU."""
     if arrays:
-        raise StateError("assigning: index arrays are not served on the GPU yet; use x.cpu()")
-    K.copy(value, out=part)
+        put(part, arrays, value)
+    else:
+        K.copy(value, out=part)

@@ -17,8 +17,9 @@ import numpy as np
 from ..autograd import Operation
 from ..autograd.variable import Variable
 from ..errors import InputError, KindError
-from ..kernels import K
-from ._common import broadcast_error, floating, promoted, unbroadcast
+from ..kernels import K, host, on_gpu
+from ..kernels.cuda import bits
+from ._common import broadcast_error, floating, only_on_cpu, promoted, unbroadcast
 from .elementwise import abs, clamp, compare, div, exp, log, mul, pow, sign, sqrt, where
 
 
@@ -213,6 +214,7 @@ def hypot(input: Any, other: Any) -> Any:
 def copysign(input: Any, other: Any) -> Any:
     """|a| with the sign of b (of its zero too)."""
     a, b = _pair("copysign", input, other, 2)
+    only_on_cpu("copysign", b)
     factor = Variable.wrap(np.where(np.signbit(b._array), -1, 1).astype(a._array.dtype))
     zero = a == 0
     made = where(zero, abs(a) * factor, a * sign(a).detach() * factor)
@@ -251,6 +253,7 @@ def xlogy(input: Any, other: Any) -> Any:
 def fmod(input: Any, other: Any) -> Any:
     """The remainder of a division towards zero: it has the sign of the dividend."""
     a, b = _pair("fmod", input, other)
+    only_on_cpu("fmod", a, b)
     if a.dtype.kind != "f":
         _no_zero("fmod", b)
         return Variable.wrap(np.fmod(a._array, b._array))
@@ -260,6 +263,7 @@ def fmod(input: Any, other: Any) -> Any:
 def remainder(input: Any, other: Any) -> Any:
     """The remainder of a division downwards: it has the sign of the divisor, as Python's %."""
     a, b = _pair("remainder", input, other)
+    only_on_cpu("remainder", a, b)
     if a.dtype.kind != "f":
         _no_zero("remainder", b)
         return Variable.wrap(np.remainder(a._array, b._array))
@@ -287,6 +291,7 @@ def _remainder(a: Any, b: Any, function: Any, rounding: Any) -> Any:
 
 
 def _no_zero(name: str, b: Any) -> None:
+    only_on_cpu(name, b)
     if (b._array == 0).any():
         raise ZeroDivisionError(f"{name}: integers cannot be divided by zero; convert to floats first")
 
@@ -306,6 +311,7 @@ def divide(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if a.dtype.kind == "f":
         if rounding_mode == "trunc":
             return trunc(a / b)
+        only_on_cpu("floor_divide", a, b)
         return Flat.apply(a / b, lambda q: np.asarray(np.floor_divide(a._array, b._array), q.dtype))
     _no_zero("div", b)
     quotient = np.floor_divide(a._array, b._array)
@@ -372,17 +378,19 @@ def isreal(input: Any) -> Any:
 
 def signbit(input: Any) -> Any:
     """Whether the sign is a minus (of −0 too)."""
+    only_on_cpu("signbit", input)
     return Variable.wrap(np.asarray(np.signbit(input._array) if input.dtype.kind == "f" else input._array < 0))
 
 
 def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether |a − b| ≤ atol + rtol·|b| everywhere."""
+    only_on_cpu("allclose", input, other)
     return bool(np.allclose(input._array, other._array, rtol, atol, equal_nan))
 
 
 def equal(input: Any, other: Any) -> bool:
     """Whether shapes and all entries are the same."""
-    return input.shape == other.shape and bool((input._array == other._array).all())
+    return input.shape == other.shape and bool(host(compare("eq", input, other)._array).all())
 
 
 def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
@@ -419,6 +427,9 @@ def logical_xor(input: Any, other: Any) -> Any:
     return _truth(input) ^ _truth(other)
 
 
+BITS = {"bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor"}  # as the GPU's kernels call them
+
+
 # -- bits ------------------------------------------------------------------------------------------------------
 def _bits(name: str, function: Any, shift: bool = False) -> Callable[[Any, Any], Any]:
     def operation(input: Any, other: Any) -> Any:
@@ -428,6 +439,9 @@ def _bits(name: str, function: Any, shift: bool = False) -> Callable[[Any, Any],
                 f"{name}: {a.dtype} has no bits to combine; it takes integers{'' if shift else ' and booleans'}: "
                 f"compare first, as in (x > 0) & (y > 0), or convert"
             )
+        if name in BITS and (on_gpu(a._array) or on_gpu(b._array)):
+            return Variable.wrap(bits(BITS[name], a._array, b._array))
+        only_on_cpu(name, a, b)
         return Variable.wrap(np.asarray(function(a._array, b._array)))
 
     operation.__name__, operation.__doc__ = name, f"{name.replace('_', ' ').capitalize()} of integers, entry by entry."
@@ -445,6 +459,8 @@ def bitwise_not(input: Any) -> Any:
     """Every bit turned; of booleans, not."""
     if input.dtype.kind == "f":
         raise KindError(f"bitwise_not: {input.dtype} has no bits to work on; it takes integers and booleans")
+    if on_gpu(input._array):
+        return bitwise_xor(input, Variable.wrap(np.array(-1).astype(input.dtype)))  # all bits
     return Variable.wrap(np.asarray(~input._array))
 
 

@@ -13,12 +13,14 @@ import numpy as np
 from ..autograd import Operation
 from ..autograd.inplace import check_change, is_recorded, record_change
 from ..autograd.variable import Variable
-from ..errors import InputError, KindError, RangeError
-from ..kernels import K, beside, on_gpu
+from ..errors import InputError, KindError, RangeError, StateError
+from ..kernels import K, beside, host, on_gpu
 from ._common import Array, ShapeError, check_writeable, normalized_dim, own_result
 from .devices import picked, write
 from .elementwise import cast
 from .shape import Expand, Reshape, reshape
+
+BASIC = {int, slice, type(None), type(Ellipsis)}  # the parts of an index that select a view; all others are arrays
 
 
 class GetItem(Operation):
@@ -56,7 +58,7 @@ class Scatter(Operation):
 def is_basic(index: Any) -> bool:
     """Whether an index selects a view: numbers, slices, None and … only."""
     for part in index:  # noqa: SIM110 - a generator takes its time
-        if isinstance(part, np.ndarray):
+        if type(part) not in BASIC:
             return False
     return True
 
@@ -92,32 +94,33 @@ def split_index(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tu
             arrays += [slice(None)] * free
             dim += free
             continue
-        if isinstance(p, np.ndarray) and p.dtype.kind == "b":
+        if type(p) not in BASIC and p.dtype.kind == "b":
             if p.shape != shape[dim : dim + p.ndim]:
                 raise RangeError(f"a mask of shape {p.shape} does not fit the sizes {shape[dim : dim + p.ndim]}")
             basic += [slice(None)] * p.ndim if p.ndim else [None]
             arrays += p.nonzero() if p.ndim else [np.zeros(int(p), np.int64)]
-        elif isinstance(p, np.ndarray):
+        elif type(p) not in BASIC:
             basic.append(slice(None))
             arrays.append(p)
         else:
             basic.append(p)
             arrays += [] if isinstance(p, int) else [slice(None)]
         dim += _dims_used(p)
-    while arrays and not isinstance(arrays[-1], np.ndarray):
+    while arrays and type(arrays[-1]) in BASIC:
         arrays.pop()
     return (*basic, Ellipsis), tuple(arrays)
 
 
 def _dims_used(part: Any) -> int:
     """How many dimensions of the tensor one part of an index stands for."""
-    if isinstance(part, np.ndarray):
+    if type(part) not in BASIC:
         return part.ndim if part.dtype.kind == "b" else 1
     return 0 if part is None or part is Ellipsis else 1
 
 
 def _index_parts(index: Any, shape: tuple[int, ...]) -> list[Any]:
-    """A user's index as a list of numbers, slices, None, … and arrays of int64 or bool."""
+    """A user's index as a list of numbers, slices, None, … and arrays of int64 or bool, these on the CPU: what they
+    select, Python has to know."""
     several = isinstance(index, tuple) or (
         isinstance(index, list) and any(isinstance(p, list | tuple | slice | Variable | np.ndarray) or p in (None, ...)
                                          for p in index)
@@ -143,6 +146,10 @@ def _index_part(part: Any, shape: tuple[int, ...]) -> Any:
         part = np.asarray(part if len(part) else np.zeros(0, np.int64))
     elif isinstance(part, float):
         raise RangeError(f"a tensor of shape {shape} is indexed by integers, not by {part}; use int(…)")
+    if on_gpu(part):
+        if part.ndim and part.dtype.kind in "iu" and part.dtype != np.uint8:
+            return part if part.dtype == np.int64 else K.cast(part, np.dtype(np.int64))
+        part = host(part)
     if not isinstance(part, np.ndarray):
         raise KindError(f"a tensor of shape {shape} cannot be indexed by {type(part).__name__}")
     if part.dtype.kind not in "iub":
@@ -160,9 +167,23 @@ def getitem(input: Any, index: Any) -> Any:
         basic, arrays = split_index(index, input._array.shape)
         if not arrays:
             return GetItem.apply(input, basic)
+        _check_memory(input._array, arrays)
         return GetItem.apply(input if _selects_all(basic) else GetItem.apply(input, basic), arrays)
     except IndexError as error:
         raise RangeError(f"indexing a tensor of shape {tuple(input.shape)}: {error}") from None
+
+
+def _check_memory(array: Any, arrays: tuple[Any, ...]) -> None:
+    if not on_gpu(array) and any(on_gpu(a) for a in arrays):
+        raise StateError(
+            "indexing: the index is on the GPU, the tensor on the CPU; move one of them, as in index.cpu()"
+        )
+
+
+def selected(shape: tuple[int, ...], arrays: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape of what index arrays select; IndexError if they do not fit. Of a GPU's, the shape is seen."""
+    seen = tuple([np.broadcast_to(0, a.shape) if type(a) not in BASIC and on_gpu(a) else a for a in arrays])
+    return np.broadcast_to(np.False_, shape)[seen].shape
 
 
 def _selects_all(basic: tuple[Any, ...]) -> bool:
@@ -179,7 +200,8 @@ def setitem(input: Any, index: Any, value: Any, operation: str = "setitem") -> N
     try:
         basic, arrays = split_index(index, array.shape)
         part = array[basic]
-        wide = np.broadcast_to(np.False_, part.shape)[arrays].shape if arrays else part.shape  # and checks the arrays
+        wide = selected(part.shape, arrays) if arrays else part.shape
+        _check_memory(array, arrays)
     except IndexError as error:
         raise RangeError(f"assigning to a tensor of shape {tuple(input.shape)}: {error}") from None
     value = _broadcast_value(value, wide, operation, array.shape)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..autograd import Operation
 from ..autograd.variable import Variable
-from ..errors import InputError, KindError
-from ..kernels import K
+from ..errors import InputError, KindError, StateError
+from ..kernels import K, on_gpu
 from ._common import Array, ShapeError, floating, promoted, wrap_array
 from .activation import softmax
 
@@ -57,6 +57,8 @@ class CrossEntropy(Operation):
 def target_distribution(x: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float) -> Array:
     """q (N, C): each row's target as (smoothed, weighted) class weights; zero in ignored rows."""
     n, classes = x.shape
+    if on_gpu(x):
+        raise StateError("cross_entropy: its second derivative has no GPU kernel yet; compute it on the CPU: x.cpu()")
     counts = target != ignore_index
     q = K.full((n, classes), smoothing / classes, x.dtype)
     K.index_add(q, (np.arange(n), np.where(counts, target, 0)), K.full((n,), 1 - smoothing, x.dtype))

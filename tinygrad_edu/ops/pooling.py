@@ -12,7 +12,7 @@ from ..autograd.variable import Variable
 from ..errors import InputError, KindError
 from ..kernels import K
 from ..kernels.geometry import pooled
-from ._common import Array, ShapeError, per_dimension
+from ._common import Array, ShapeError, only_on_cpu, per_dimension
 from .indexing import gather
 from .shape import cat
 
@@ -199,6 +199,7 @@ def adaptive_avg_pool(x: Any, output_size: Any, d: int) -> Any:
 def adaptive_max_pool(x: Any, output_size: Any, d: int) -> Any:
     """(the largest entries of windows chosen to give `output_size`, their positions within each plane)."""
     sizes = adaptive_sizes(x, output_size, d, f"adaptive_max_pool{d}d")
+    only_on_cpu(f"adaptive_max_pool{d}d", x)
     places: Any = np.zeros((), np.int64)  # (*outputs, *window): windows of one size, the last entry repeated
     for i, (n, m) in enumerate(zip(x.shape[-d:], sizes, strict=True)):
         starts, ends = np.array(edges(n, m), np.int64).reshape(m, 2).T[:, :, None]

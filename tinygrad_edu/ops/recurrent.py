@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation, enable_grad, grad
-from ..kernels import K
+from ..kernels import K, beside, on_gpu
 from ._common import Array
 from .activation import relu, sigmoid, tanh
 from .linalg import linear
@@ -32,7 +32,20 @@ def steps(sizes: Sequence[int], reverse: bool) -> list[Step]:
 
 def joined(new: Array, old: Array) -> Array:
     """The state after a step: new rows, and the old ones of the sequences that took no part in it."""
-    return new if len(new) == len(old) else np.concatenate([new, old[len(new) :]])
+    if len(new) == len(old):
+        return new
+    state = beside(old).empty(old.shape, old.dtype)
+    put(state, slice(len(new)), new)
+    put(state, slice(len(new), None), old[len(new) :])
+    return state
+
+
+def put(y: Array, rows: slice, x: Array) -> None:
+    """y[rows] = x"""
+    if on_gpu(y):
+        K.copy(x, out=y[rows])
+    else:
+        y[rows] = x
 
 
 class Recurrent(Operation):
@@ -63,7 +76,7 @@ class Recurrent(Operation):
         *state: Array
     ) -> Any:  # fmt: skip
         gx = K.linear(x, w_ih, b_ih)
-        y = K.empty((len(x), state[0].shape[1]), x.dtype)
+        y = beside(x).empty((len(x), state[0].shape[1]), x.dtype)
         now, trace = list(state), []
         for rows, n in steps(sizes, reverse):
             before = [s[:n] for s in now]
@@ -71,7 +84,7 @@ class Recurrent(Operation):
             trace += [*before, *kept, after[0]]
             if w_hr is not None:
                 after[0] = K.linear(after[0], w_hr, None)
-            y[rows] = after[0]
+            put(y, rows, after[0])
             now = [joined(new, old) for new, old in zip(after, now, strict=True)]
         ctx.save_for_backward(x, w_ih, w_hh, b_ih, b_hh, w_hr, *state, *trace)
         ctx.constants = sizes, reverse, len(state)
@@ -83,20 +96,24 @@ class Recurrent(Operation):
         sizes, reverse, carried = ctx.constants
         order, trace = steps(sizes, reverse), saved[carried:]
         width = len(trace) // max(len(order), 1)
-        dgx, dgh = K.empty((len(x), len(w_ih)), x.dtype), K.empty((len(x), len(w_ih)), x.dtype)
-        previous, full = K.empty((len(x), w_hh.shape[1]), x.dtype), None
+        empty = beside(x).empty
+        dgx, dgh = empty((len(x), len(w_ih)), x.dtype), empty((len(x), len(w_ih)), x.dtype)
+        previous, full = empty((len(x), w_hh.shape[1]), x.dtype), None
         if w_hr is not None:
-            full, projected = K.empty((len(x), w_hr.shape[1]), x.dtype), K.empty((len(x), len(w_hr)), x.dtype)
+            full, projected = empty((len(x), w_hr.shape[1]), x.dtype), empty((len(x), len(w_hr)), x.dtype)
         now = list(dstate)
         for i, (rows, n) in reversed(list(enumerate(order))):
             *kept, hidden = trace[i * width : (i + 1) * width]
             before, kept = kept[:carried], kept[carried:]
             grads = [K.add(now[0][:n], dy[rows]), *[d[:n] for d in now[1:]]]
             if full is not None:
-                full[rows], projected[rows] = hidden, grads[0]
+                put(full, rows, hidden)
+                put(projected, rows, grads[0])
                 grads[0] = K.matmul(grads[0], w_hr)
-            dgx[rows], d, direct = cls.cell_backward(grads, before, [*kept, hidden])
-            dgh[rows], previous[rows] = d, before[0]
+            dx, d, direct = cls.cell_backward(grads, before, [*kept, hidden])
+            put(dgx, rows, dx)
+            put(dgh, rows, d)
+            put(previous, rows, before[0])
             through = K.matmul(d, w_hh)
             earlier = [through if direct[0] is None else K.add(through, direct[0]), *direct[1:]]
             now = [joined(new, old) for new, old in zip(earlier, now, strict=True)]

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.variable import Variable
-from ._common import Array, ShapeError
+from ._common import Array, ShapeError, constant
 from .indexing import getitem
 
 CUBIC = -0.75  # Keys 1981: the slope of the cubic kernel at distance 1
@@ -43,7 +42,7 @@ def weighted(x: Any, dim: int, places: list[Array], weights: list[Array]) -> Any
     n, column = x.shape[dim], (-1, *[1] * (x.ndim - dim - 1))
     total = None
     for place, weight in zip(places, weights, strict=True):
-        factor = Variable.wrap(np.asarray(weight, x.dtype).reshape(column))
+        factor = constant(np.asarray(weight, x.dtype).reshape(column), x)
         term = along(x, dim, np.clip(place, 0, n - 1)) * factor
         total = term if total is None else total + term
     return total

@@ -13,7 +13,7 @@ from ..autograd import Operation
 from ..autograd.variable import Variable
 from ..errors import InputError, KindError, RangeError
 from ..kernels import K
-from ._common import FLOAT32, normalized_dim, own_result
+from ._common import FLOAT32, constant, normalized_dim, only_on_cpu, own_result
 from .elementwise import maximum, minimum, mul, where
 from .functions import logaddexp
 from .indexing import flip, gather
@@ -85,7 +85,8 @@ def logcumsumexp(input: Any, dim: int) -> Any:
 def _cumulative_extreme(input: Any, dim: int, name: str, largest: bool) -> Any:
     axis = normalized_dim(dim, input.ndim, name)
     if not input.ndim:
-        return values_and_indices(input.clone(), Variable.wrap(np.zeros((), np.int64)))
+        return values_and_indices(input.clone(), constant(np.zeros((), np.int64), input))
+    only_on_cpu(name, input)
     a = input._array
     best = (np.maximum if largest else np.minimum).accumulate(a, axis) if a.size else a
     with np.errstate(invalid="ignore"):
@@ -121,7 +122,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
         return x.clone()
     if x.shape[axis] == 0:
         shape = [1 if i == axis else n for i, n in enumerate(x.shape)]
-        one = Variable.wrap(np.ones(shape, x.dtype)) + sum(x, axis, True)
+        one = constant(np.ones(shape, x.dtype), x) + sum(x, axis, True)
         return one if keepdim else own_result(one.squeeze(axis))
     while x.shape[axis] > 1:
         half = x.shape[axis] // 2
@@ -160,7 +161,7 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
     """The positions that put `dim` in order; equal entries keep theirs. NaN counts as the largest."""
     axis = normalized_dim(dim, input.ndim, "argsort")
     if not input.ndim:
-        return Variable.wrap(np.zeros((), np.int64))
+        return constant(np.zeros((), np.int64), input)
     return Variable.wrap(K.argsort(input._array, axis, bool(descending)))
 
 
@@ -179,7 +180,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     if not 0 <= k <= n:
         raise RangeError(f"topk: k is {k}, but dim {dim} of shape {tuple(input.shape)} has {n} entries")
     if not input.ndim:
-        return values_and_indices(input.clone(), Variable.wrap(np.zeros((), np.int64)))
+        return values_and_indices(input.clone(), constant(np.zeros((), np.int64), input))
     indices = argsort(input, axis, largest).narrow(axis, 0, k).contiguous()
     return values_and_indices(gather(input, axis, indices), indices)
 
@@ -191,7 +192,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     if not 1 <= k <= n:
         raise RangeError(f"kthvalue: k is {k}; it must be from 1 to {n}")
     if not input.ndim:
-        return values_and_indices(input.clone(), Variable.wrap(np.zeros((), np.int64)))
+        return values_and_indices(input.clone(), constant(np.zeros((), np.int64), input))
     return _chosen(input, axis, argsort(input, axis).narrow(axis, k - 1, 1).contiguous(), keepdim)
 
 
@@ -208,25 +209,27 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
         return median(input.reshape(-1), 0).values
     axis = normalized_dim(dim, input.ndim, "median")
     if not input.ndim:
-        return values_and_indices(input.clone(), Variable.wrap(np.zeros((), np.int64)))
+        return values_and_indices(input.clone(), constant(np.zeros((), np.int64), input))
     n = input.shape[axis]
     if n == 0:
         raise RangeError(f"median: dim {dim} of shape {tuple(input.shape)} has no entry to choose from")
-    order = K.argsort(input._array, axis, False)
-    middle = np.take(order, [(n - 1) // 2], axis)
+    middle = argsort(input, axis).narrow(axis, (n - 1) // 2, 1)
     if input.dtype.kind == "f":
-        bad = np.isnan(input._array)
-        middle = np.where(bad.any(axis, keepdims=True), bad.argmax(axis)[(slice(None),) * axis + (None,)], middle)
-    return _chosen(input, axis, Variable.wrap(np.ascontiguousarray(middle, np.int64)), keepdim)
+        x = input.detach()
+        bad = argmax((x != x).long(), axis, True)  # the first NaN, if there is one
+        middle = where(gather(x != x, axis, bad), bad, middle)
+    return _chosen(input, axis, middle.contiguous(), keepdim)
 
 
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent entry along `dim`, the smallest of several, and where it is last: (values, indices)."""
     axis = normalized_dim(dim, input.ndim, "mode")
     if not input.ndim:
-        return values_and_indices(input.clone(), Variable.wrap(np.zeros((), np.int64)))
+        return values_and_indices(input.clone(), constant(np.zeros((), np.int64), input))
     if input.shape[axis] == 0:
         raise RangeError(f"mode: dim {dim} of shape {tuple(input.shape)} has no entry to choose from")
+
+    only_on_cpu("mode", input)
 
     def last_of_most_frequent(row: np.ndarray) -> int:
         found, counts = np.unique(row, return_counts=True)
@@ -239,6 +242,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
 def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
            dim: int | None = None) -> Any:  # fmt: skip
     """The different entries (slices, along `dim`) in order; where each came from, and how often, if asked for."""
+    only_on_cpu("unique", input)
     found = np.unique(input._array, return_index=False, return_inverse=True, return_counts=True, axis=dim)
     inverse = found[1].reshape(input.shape if dim is None else -1)
     results = [Variable.wrap(found[0])]
@@ -249,6 +253,7 @@ def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return
 
 def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False) -> Any:
     """Runs of equal entries of the flattened tensor, each once; which run each belongs to, and how long it is."""
+    only_on_cpu("unique_consecutive", input)
     flat = input._array.reshape(-1)
     starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]])) if flat.size else np.zeros(0, np.int64)
     counts = np.diff(np.append(starts, flat.size))
@@ -261,6 +266,7 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number from 0 occurs in a 1-d tensor of non-negative integers; or the sum of its weights."""
+    only_on_cpu("bincount", input, weights)
     if input.ndim != 1 or input.dtype.kind not in "iu" or (input.numel() and input._array.min() < 0):
         raise InputError(f"bincount: a 1-d tensor of non-negative integers is wanted, got {input.dtype} "
                          f"{tuple(input.shape)}")  # fmt: skip
@@ -271,6 +277,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """How many entries lie in each of `bins` equal parts of [min, max]; both 0: from the smallest to the largest."""
+    only_on_cpu("histc", input)
     a = input._array
     low, high = (float(a.min()), float(a.max())) if min == max == 0 and a.size else (float(min), float(max))
     if low == high:
@@ -280,6 +287,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
 
 def searchsorted(sorted_sequence: Any, input: Any, *, right: bool = False, side: str | None = None) -> Any:
     """Where each entry would be inserted to keep the last dimension of `sorted_sequence` in order; int64."""
+    only_on_cpu("searchsorted", sorted_sequence, input)
     edges = sorted_sequence._array
     values = input._array if isinstance(input, Variable) else np.asarray(input)
     how: Any = "right" if right or side == "right" else "left"

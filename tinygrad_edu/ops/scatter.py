@@ -12,9 +12,10 @@ import numpy as np
 
 from ..autograd.variable import Variable
 from ..errors import InputError, KindError, RangeError
-from ._common import ShapeError, normalized_dim
+from ..kernels import K, beside, host, on_gpu
+from ._common import ShapeError, constant, normalized_dim, only_on_cpu
 from .elementwise import where
-from .indexing import Scatter, gather, getitem, setitem
+from .indexing import Scatter, gather, getitem, selected, setitem
 from .shape import reshape
 
 
@@ -25,10 +26,11 @@ def _grid(name: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
         raise KindError(f"{name}: the index must be a tensor of integers (index.long())")
     if index.ndim != max(1, x.ndim) and not (x.ndim == 0 and index.ndim == 0):  # type: ignore[attr-defined]
         raise ShapeError(f"{name}: the index has {index.ndim} dimensions, the tensor {x.ndim}")  # type: ignore[attr-defined]
-    rows = index._array.astype(np.int64, copy=False)
+    rows = _whole(index)
     n = x.shape[axis] if x.ndim else 1
-    if rows.size and (rows.min() < 0 or rows.max() >= n):
-        wrong = int(rows.min()) if rows.min() < 0 else int(rows.max())
+    low, high = _range(rows)
+    if low < 0 or high >= n:
+        wrong = low if low < 0 else high
         raise RangeError(f"{name}: index {wrong} is out of bounds for dim {dim} with size {n}")
     if not x.ndim:
         return ()
@@ -37,13 +39,29 @@ def _grid(name: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
         raise ShapeError(f"{name}: the index has shape {rows.shape}, larger than {tuple(x.shape)} in dim {larger[0]}")
     grid: list[Any] = list(np.ogrid[tuple(slice(0, m) for m in rows.shape)])
     grid[axis] = rows
-    return tuple(np.broadcast_arrays(*grid))
+    return tuple(grid) if on_gpu(rows) else tuple(np.broadcast_arrays(*grid))
+
+
+def _whole(index: Any) -> Any:
+    """The index as int64, where it is."""
+    array = index._array
+    return array if array.dtype == np.int64 else K.cast(array, np.dtype(np.int64))
+
+
+def _range(rows: Any) -> tuple[int, int]:
+    """The smallest and the largest index; (0, −1) if there is none. Of one on the GPU this waits for it."""
+    if not rows.size:
+        return 0, -1
+    if not on_gpu(rows):
+        return int(rows.min()), int(rows.max())
+    axes = tuple(range(rows.ndim))
+    return int(host(K.amin(rows, axes, False))), int(host(K.amax(rows, axes, False)))
 
 
 def _source(name: str, x: Any, index: Any, src: Any) -> Any:
     """The part of `src` that the index has a place for; a number becomes a tensor of the index's shape."""
     if not isinstance(src, Variable):
-        return Variable.wrap(np.full(index.shape, src, x.dtype))
+        return Variable.wrap(beside(x._array).full(index.shape, src, x.dtype))
     if src.dtype != x.dtype:  # type: ignore[attr-defined]
         raise KindError(f"{name}: src is {src.dtype}, the tensor {x.dtype}: they must be equal")  # type: ignore[attr-defined]
     shape = tuple(src.shape)  # type: ignore[attr-defined]
@@ -95,6 +113,9 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
     if not grid:
         return scatter_reduce(reshape(input, (1,)), 0, reshape(index, -1), reshape(src, -1), reduce,
                               include_self=include_self).reshape(())  # fmt: skip
+    if reduce == "sum" and include_self:
+        return _added(input, grid, src)
+    only_on_cpu(name, input, index, src)
     hits = np.zeros(input.shape, np.int64)
     np.add.at(hits, grid, 1)
     touched, counts = Variable.wrap(hits > 0), hits + (1 if include_self else 0)
@@ -159,10 +180,11 @@ def _rows(name: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
     axis = normalized_dim(dim, x.ndim, name)
     if not isinstance(index, Variable) or index._array.dtype.kind not in "iu" or index._array.ndim > 1:
         raise KindError(f"{name}: the index must be a tensor of integers with one dimension")
-    rows = index._array.astype(np.int64, copy=False).reshape(-1)
+    rows = _whole(index).reshape(-1)
     n = x.shape[axis] if x.ndim else 1
-    if rows.size and (rows.min() < -n or rows.max() >= n):
-        raise RangeError(f"{name}: index {int(rows.max())} is out of range for dim {dim} with size {n}")
+    low, high = _range(rows)
+    if low < -n or high >= n:
+        raise RangeError(f"{name}: index {high} is out of range for dim {dim} with size {n}")
     return (*(slice(None),) * axis, rows)
 
 
@@ -194,15 +216,20 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
 
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """A copy with `values` written (or added, with `accumulate`) at an index of tensors, as in x[indices] = values."""
-    index = tuple([i._array if isinstance(i, Variable) else i for i in indices])
+    index = tuple([_index(i) if isinstance(i, Variable) else i for i in indices])
     if accumulate:
-        shape = np.empty(input.shape, bool)[index].shape
+        shape = selected(tuple(input.shape), index)
         wide = values if tuple(values.shape) == shape else values.expand(shape)
         parts = [p for i in index for p in (i.nonzero() if isinstance(i, np.ndarray) and i.dtype.kind == "b" else (i,))]
         return input + Scatter.apply(wide, tuple(parts), tuple(input.shape))
     result = input.clone()
     setitem(result, index, values, "index_put")
     return result
+
+
+def _index(part: Any) -> Any:
+    """A tensor as a part of an index: masks come to the CPU, where they are counted."""
+    return host(part._array) if part._array.dtype.kind == "b" else part._array
 
 
 # -- flat positions and masks --------------------------------------------------------------------------------------
@@ -251,12 +278,12 @@ def masked_select(input: Any, mask: Any) -> Any:
         raise ShapeError(
             f"masked_select: mask {mask._array.shape} and tensor {tuple(input.shape)} do not broadcast"
         ) from None
-    return getitem(input.expand(shape), np.broadcast_to(mask._array, shape))
+    return getitem(input.expand(shape), np.broadcast_to(host(mask._array), shape))
 
 
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """A copy with the first entries of `source`, in order, where the mask holds."""
-    held = np.broadcast_to(_mask("masked_scatter", mask)._array, input.shape)
+    held = np.broadcast_to(host(_mask("masked_scatter", mask)._array), input.shape)
     count = int(held.sum())
     if source.numel() < count:
         raise InputError(f"masked_scatter: the mask holds {count} times, but source has {source.numel()} entries")
@@ -265,11 +292,12 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """Positions of the entries that are not zero: one row each, or one tensor for each dimension."""
-    found = np.atleast_1d(input._array).nonzero() if not input.ndim else input._array.nonzero()
+    array = host(input._array)  # how many there are, Python has to know
+    found = np.atleast_1d(array).nonzero() if not input.ndim else array.nonzero()
     if as_tuple:
-        return tuple([Variable.wrap(f.astype(np.int64)) for f in found])
+        return tuple([constant(f.astype(np.int64), input) for f in found])
     rows = np.stack(found, 1) if input.ndim else np.zeros((len(found[0]), 0), np.int64)
-    return Variable.wrap(rows.astype(np.int64))
+    return constant(rows.astype(np.int64), input)
 
 
 def argwhere(input: Any) -> Any:

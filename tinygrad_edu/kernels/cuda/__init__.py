@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import StateError
-from . import elementwise, heads, optimisers, products, reductions, rows, windows
+from . import elementwise, heads, indexing, optimisers, order, products, recurrent, reductions, rows, windows
 from .elementwise import bits, to_device, to_host
 from .gpu import Device, Gpu, device, in_use, real_gpu, use
+from .indexing import pick, put
 from .layout import expanded, reshaped
 from .signatures import FILES, KERNELS
 
@@ -20,6 +21,7 @@ name = "cuda"
 TABLE: dict[str, Callable[..., Any]] = {
     **elementwise.TABLE, **reductions.TABLE, **products.TABLE, **optimisers.TABLE,
     **windows.TABLE, **rows.TABLE, **heads.TABLE,
+    **recurrent.TABLE, **order.TABLE, **indexing.TABLE,
 }  # fmt: skip
 
 
@@ -34,7 +36,6 @@ def __getattr__(kernel: str) -> Callable[..., Any]:
 
 
 __all__ = [
-    "FILES", "KERNELS", "TABLE", "Device", "Gpu", "bits", "device", "expanded", "in_use", "name", "real_gpu",
-    "reshaped",
-    "to_device", "to_host", "use",
+    "FILES", "KERNELS", "TABLE", "Device", "Gpu", "bits", "device", "expanded", "in_use", "name", "pick", "put",
+    "real_gpu", "reshaped", "to_device", "to_host", "use",
 ]  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import KindError, StateError
-from .gpu import Device, device
+from ...errors import KindError
+from .gpu import Device, device, mixed
 from .layout import broadcast_shape, copied, mapped, named, result_of, suffix
 from .signatures import BINARY, COMPARISONS, UNARY
 
@@ -32,11 +32,6 @@ def operands(operation: str, gpu: Device, values: tuple[Any, ...]) -> tuple[list
             arrays.append(None)
             number = float(value)
     return arrays, dtype, number
-
-
-def mixed(operation: str) -> StateError:
-    """The error for arrays in two memories."""
-    return StateError(f'{operation}: one tensor is on the GPU and one on the CPU; move one of them, as in x.to("cuda")')
 
 
 # -- memory ------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ FAULTS = {
     1: "cross_entropy: target[{place}] is {number}, which is no class of the logits",
     2: "take: index {number} is out of range for the rows of the table",
     3: "scatter_planes: index {number} lies outside its plane",
+    4: "indexing: index {number} is out of range for a dimension of size {place}",
 }
 _TYPES: dict[str, Callable[[Any], Any]] = {
     "i": np.int32, "l": np.int64, "f": np.float32, "d": np.float64, "u": np.uint32, "U": np.uint64,
@@ -58,6 +59,11 @@ def sources() -> Path:
     """Where the .cu files are: in the package once it is installed, else in the checkout."""
     installed = Path(__file__).parent / "source"
     return installed if installed.is_dir() else Path(__file__).parents[3] / "csrc" / "cuda"
+
+
+def mixed(operation: str) -> StateError:
+    """The error for arrays in two memories."""
+    return StateError(f'{operation}: one tensor is on the GPU and one on the CPU; move one of them, as in x.to("cuda")')
 
 
 class Device:
@@ -123,6 +129,8 @@ class Device:
 
     def _packed(self, name: str, i: int, letter: str, value: Any) -> Any:
         if letter == "p":
+            if isinstance(value, np.ndarray):
+                raise mixed(name.rpartition("_")[0])
             if value is not None and not isinstance(value, self.array_type):
                 raise TypeError(f"{name}: argument {i} is a {type(value).__name__}, not an array on the GPU")
             return value

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from .elementwise import copy, mixed
-from .gpu import Device, device
+from .elementwise import copy
+from .gpu import Device, device, mixed
 from .layout import contiguous, named
 
 Array = Any

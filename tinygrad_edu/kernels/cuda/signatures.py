@@ -103,6 +103,23 @@ FILES: dict[str, dict[str, str]] = {
         **_each(["attention_weights"], FLOATS, "ppp" + "di" + "llll"),
         **_each(["attention_slope"], FLOATS, "pppp" + "d" + "lll"),
     },
+    "recurrent.cu": {
+        **_each(["lstm_cell"], FLOATS, "pppppp" + "ll"),
+        **_each(["lstm_cell_backward"], FLOATS, "ppppppp" + "ll"),
+        **_each(["gru_cell"], FLOATS, "ppppp" + "ll"),
+        **_each(["gru_cell_backward"], FLOATS, "pppppp" + "ll"),
+    },
+    "order.cu": {
+        **_each(["cumsum"], ALL, "pp" + "ll"),
+        **_each(["sort_runs"], ALL, "pp" + "ll" + "i"),
+        **_each(["merge_runs"], ALL, "ppp" + "lll" + "i"),
+    },
+    "indexing.cu": {
+        "position": "ppppll" + _layout(3),
+        **{f"pick_{size}": "pppl" + _layout(1) for size in (1, 2, 4, 8)},
+        **{f"put_{size}": "ppppl" + _layout(1) for size in (1, 2, 4, 8)},
+        **_each(["add_at"], (*FLOATS, *WHOLE), "ppppl" + _layout(1)),
+    },
     "random.cu": {
         "philox_u32": "plUuU",
         **_each(["uniform", "normal"], FLOATS, "plUuUdd"),

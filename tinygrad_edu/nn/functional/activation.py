@@ -157,7 +157,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
 
     Adds Gumbel noise −ln(−ln u). Jang, Gu & Poole 2017. `eps` is PyTorch's and has no effect.
     """
-    u = rand(logits.shape, dtype="float64", generator=generator)
+    u = rand(logits.shape, dtype="float64", generator=generator, device=logits.device)
     noise = -(-((u + 2.0**-25).log())).log()  # u is a multiple of 2⁻²⁴: half of one keeps it off 0
     soft = ops.softmax((logits + noise.to(logits.dtype)) / tau, dim)
     if not hard:
@@ -165,7 +165,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
     place = soft.detach().argmax(dim, keepdim=True)
     size = [1] * soft.ndim
     size[dim] = soft.shape[dim]
-    one = (place == arange(soft.shape[dim]).reshape(*size)).to(soft.dtype)
+    one = (place == arange(soft.shape[dim], device=soft.device).reshape(*size)).to(soft.dtype)
     return one - soft.detach() + soft
 
 

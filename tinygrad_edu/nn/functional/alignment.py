@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import ops
 from ...errors import InputError
+from ...ops._common import only_on_cpu
 from ...tensor import Tensor
 
 _NEVER = -1e30  # the logarithm of a probability of 0; finite, so that gradients are
@@ -22,6 +23,7 @@ def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any, target_lengths: A
     """
     if reduction not in ("none", "mean", "sum"):
         raise InputError(f'ctc_loss: reduction is "{reduction}"; it can be "none", "mean" or "sum"')
+    only_on_cpu("ctc_loss", log_probs, targets, input_lengths, target_lengths)
     single = log_probs.ndim == 2
     if single:
         log_probs = log_probs.unsqueeze(1)

@@ -69,7 +69,7 @@ def multi_head_attention_forward(
         k, v = (_appended(x, b.reshape(1, num_heads, 1, head)) for x, b in ((k, bias_k), (v, bias_v)))
         extra += 1
     if add_zero_attn:  # one of zeros
-        k, v = (_appended(x, Tensor._wrap(np.zeros((1, num_heads, 1, head), q.dtype))) for x in (k, v))
+        k, v = (_appended(x, Tensor(np.zeros((1, num_heads, 1, head), q.dtype), device=q.device)) for x in (k, v))
         extra += 1
     causal = is_causal and padding is None and not need_weights and not extra
     mask = None if causal else _added(attn_mask, padding, extra)

@@ -85,7 +85,7 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
             f"of {taps} entries per channel"
         )
     channels = rows // taps
-    indices = Tensor(places.reshape(taps, count)).expand(n, channels, taps, count)
+    indices = Tensor(places.reshape(taps, count), device=input.device).expand(n, channels, taps, count)
     planes = ops.scatter_planes(batch.reshape(n, channels, taps, count), indices, padded)
     image = ops.pad(planes, (-across, -across, -down, -down))
     return image if input.ndim == 3 else image.squeeze(0)

@@ -8,7 +8,6 @@ from typing import Any
 from ... import ops
 from ...creation import arange
 from ...errors import InputError, RangeError
-from ...tensor import Tensor
 from .linear import pairwise_distance
 from .loss import check_pair, reduced, spoken, weighted
 
@@ -81,7 +80,7 @@ def multi_margin_loss(input: Any, target: Any, p: int = 1, margin: float = 1.0, 
     gaps = gaps if p == 1 else gaps * gaps
     if weight is not None:
         gaps = gaps * weight[place]
-    losses = ops.where(arange(classes) == place, 0.0, gaps).sum(-1) / classes
+    losses = ops.where(arange(classes, device=place.device) == place, 0.0, gaps).sum(-1) / classes
     return reduced(losses, spoken(size_average, reduce, reduction), "multi_margin_loss")
 
 
@@ -126,11 +125,11 @@ def multilabel_margin_loss(input: Any, target: Any, size_average: bool | None = 
     """
     check_pair(input, target, "multilabel_margin_loss")
     classes = input.shape[-1]
-    listed = (target < 0).long().numpy().cumsum(-1) == 0
+    listed = (target < 0).long().cumsum(-1) == 0
     if listed.any() and target.max().item() >= classes:
         raise RangeError(f"multilabel_margin_loss: classes must lie in [0, {classes - 1}]")
-    marks = Tensor(listed)  # (…, C): which entries of `target` count
-    is_target = ((target.unsqueeze(-1) == arange(classes)) & marks.unsqueeze(-1)).any(-2)
+    marks = listed  # (…, C): which entries of `target` count
+    is_target = ((target.unsqueeze(-1) == arange(classes, device=target.device)) & marks.unsqueeze(-1)).any(-2)
     pairs = marks.unsqueeze(-1) & is_target.logical_not().unsqueeze(-2)  # (…, t, c); a class listed twice counts twice
     chosen = input.gather(-1, target.clamp(min=0))  # the score of each listed class
     gaps = (1 - chosen.unsqueeze(-1) + input.unsqueeze(-2)).clamp(min=0)

@@ -109,7 +109,8 @@ def _max_unpool(d: int, input: Any, indices: Any, kernel: Any, stride: Any, padd
             f"an output of {size} has {entries} entries"
         )
     planes, count = math.prod(lead), math.prod(input.shape[-d:])
-    image, rows = zeros(planes, entries, dtype=input.dtype), arange(planes).reshape(planes, 1)
+    image = zeros(planes, entries, dtype=input.dtype, device=input.device)
+    rows = arange(planes).reshape(planes, 1)
     # assigned, not added: windows that overlap hold the same entry
     image[rows, indices.reshape(planes, count)] = input.reshape(planes, count)
     return image.reshape(*lead, *size)

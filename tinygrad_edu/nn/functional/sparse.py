@@ -10,6 +10,7 @@ from ... import ops
 from ...autograd import no_grad
 from ...creation import arange, zeros
 from ...errors import InputError, KindError
+from ...ops._common import only_on_cpu
 from ...tensor import Tensor
 
 
@@ -25,6 +26,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None, max_norm:
     if padding_idx is not None and not -rows <= padding_idx < rows:
         raise InputError(f"embedding: padding_idx {padding_idx} is out of range for {rows} rows")
     if max_norm is not None and input.numel():
+        only_on_cpu("embedding with max_norm", input, weight)
         with no_grad():
             used = Tensor(np.unique(input._array))
             found = weight[used]
@@ -42,6 +44,7 @@ def embedding_bag(input: Any, weight: Any, offsets: Any = None, max_norm: float 
     input (bags, N), or all in one row with the `offsets` at which bags begin. `mode`: "mean", "sum" (perhaps weighted)
     or "max". The row `padding_idx` does not count. An empty bag gives zeros.
     """
+    only_on_cpu("embedding_bag", input, weight, offsets)
     if mode not in ("mean", "sum", "max"):
         raise InputError(f'embedding_bag: mode is "{mode}"; it can be "mean", "sum" or "max"')
     if per_sample_weights is not None and mode != "sum":
@@ -83,4 +86,4 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
     classes = int(input.max().item()) + 1 if num_classes == -1 else num_classes
     if input.numel() and input.max().item() >= classes:
         raise InputError(f"one_hot: class {input.max().item()} does not fit {classes} classes")
-    return (input.unsqueeze(-1) == arange(classes)).long()
+    return (input.unsqueeze(-1) == arange(classes, device=input.device)).long()
