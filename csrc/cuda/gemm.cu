@@ -102,8 +102,9 @@ template <class T> __device__ void block64(Problem<T> p) {
     }
 }
 
+// Two blocks of `block64` on a multiprocessor: up to 128 registers. Asked for nothing, the compiler takes fewer and spills.
 #define STEPS_OF_LADDER(T)                                                                                \
     extern "C" __global__ void __launch_bounds__(256) gemm_tile16_##T(PRODUCT(T)) { tile16<T>(PROBLEM(T)); } \
-    extern "C" __global__ void __launch_bounds__(256) gemm_block64_##T(PRODUCT(T)) { block64<T>(PROBLEM(T)); }
+    extern "C" __global__ void __launch_bounds__(256, 2) gemm_block64_##T(PRODUCT(T)) { block64<T>(PROBLEM(T)); }
 STEPS_OF_LADDER(f32)
 STEPS_OF_LADDER(f64)
