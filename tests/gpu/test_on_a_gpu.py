@@ -8,6 +8,7 @@ from tests.cuda.test_bench import *
 from tests.cuda.test_devices import *
 from tests.cuda.test_kernels import *
 from tests.cuda.test_launches import *
+from tests.cuda.test_modules import *
 from tests.cuda.test_order_and_indexing import *
 from tests.cuda.test_public_names import *
 from tests.cuda.test_training import *

@@ -92,7 +92,7 @@ class Adagrad(Elementwise):
                 self.state[p] = {"step": 0, **self._fresh(p, group)}
 
     def _fresh(self, p: Any, group: State) -> State:
-        return {"sum": full(p.shape, group["initial_accumulator_value"], dtype=p.dtype)}
+        return {"sum": full(p.shape, group["initial_accumulator_value"], dtype=p.dtype, device=p.device)}
 
     def _change(self, p: Any, g: Any, state: State, group: State) -> None:
         lr = group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])
@@ -221,7 +221,7 @@ class Rprop(Elementwise):
                                   **switches(foreach, capturable, differentiable)})  # fmt: skip
 
     def _fresh(self, p: Any, group: State) -> State:
-        return {"prev": zeros_like(p), "step_size": full(p.shape, group["lr"], dtype=p.dtype)}
+        return {"prev": zeros_like(p), "step_size": full(p.shape, group["lr"], dtype=p.dtype, device=p.device)}
 
     def _change(self, p: Any, g: Any, state: State, group: State) -> None:
         same = (g * state["prev"]).sign()

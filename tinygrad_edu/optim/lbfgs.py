@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..autograd import enable_grad, no_grad
 from ..errors import InputError, KindError, StateError
 from ..ops import cat
@@ -145,7 +143,7 @@ class LBFGS(Optimizer):
             return [self._taken(what, name, v, p) for v in value]
         if name in ("ro", "H_diag", "t", "prev_loss") and value is not None:
             return float(value)
-        return Tensor(np.asarray(value), p.dtype) if hasattr(value, "__array__") else value
+        return Tensor(value, p.dtype, p.device) if hasattr(value, "__array__") else value
 
 
 class Point(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...creation import full
 from ...errors import InputError, KindError, StateError
+from ...kernels import host
 from ...ops import stack
 from ...tensor import Tensor
 
@@ -40,9 +41,10 @@ class PackedSequence(_Fields):
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
-        """The same with `data` converted as by `Tensor.to`."""
+        """The same with `data` converted as by `Tensor.to`; the orders go to its device, `batch_sizes` stay."""
         data = self.data.to(*args, **kwargs)
-        return self if data is self.data else self._replace(data=data)
+        orders = [None if order is None else order.to(data.device) for order in self[2:]]
+        return self if data is self.data else PackedSequence(data, self.batch_sizes, *orders)
 
     def double(self) -> PackedSequence:
         """`data` in float64."""
@@ -53,22 +55,24 @@ class PackedSequence(_Fields):
         return self.to("float32")
 
     def cpu(self) -> PackedSequence:
-        """The same: there is only the CPU."""
-        return self
+        """The same on the CPU."""
+        return self.to("cpu")
 
     @property
     def is_cuda(self) -> bool:
         """Whether it is on a GPU."""
-        return False
+        return bool(self.data.is_cuda)
 
 
 def invert_permutation(permutation: Any) -> Any:
     """The order that undoes an order; None stays None."""
-    return None if permutation is None else Tensor._wrap(np.argsort(permutation._array).astype(np.int64))
+    if permutation is None:
+        return None
+    return Tensor(np.argsort(host(permutation._array)).astype(np.int64), device=permutation.device)
 
 
 def _lengths(lengths: Any, batch: int, longest: int) -> Any:
-    found = np.asarray(lengths._array if isinstance(lengths, Tensor) else lengths).astype(np.int64)
+    found = np.asarray(host(lengths._array) if isinstance(lengths, Tensor) else lengths).astype(np.int64)
     if found.shape != (batch,):
         raise StateError(f"pack_padded_sequence: {batch} sequences need {batch} lengths, got shape {found.shape}")
     if found.size and found.min() <= 0:
@@ -101,7 +105,7 @@ def pack_padded_sequence(
     alive = np.arange(int(sizes.max(initial=0)))[:, None] < sizes[order][None, :]  # (steps, sorted sequences)
     step, which = np.nonzero(alive)  # in the order of the packed data
     index = (order[which], step) if batch_first else (step, order[which])
-    indices = None if enforce_sorted else Tensor._wrap(order.astype(np.int64))
+    indices = None if enforce_sorted else Tensor(order.astype(np.int64), device=input.device)
     data = input[tuple([Tensor._wrap(i) for i in index])]
     return PackedSequence(data, Tensor._wrap(alive.sum(1).astype(np.int64)), indices)
 
@@ -114,19 +118,19 @@ def pad_packed_sequence(
     With `total_length` it is padded to that many steps.
     """
     data, batch_sizes, _, back = sequence
-    sizes = batch_sizes._array
+    sizes = host(batch_sizes._array)
     steps, batch = len(sizes), int(sizes[0]) if len(sizes) else 0
     if total_length is not None and total_length < steps:
         raise InputError(f"pad_packed_sequence: total_length is {total_length}, the longest sequence has {steps} steps")
     total = steps if total_length is None else total_length
     alive = np.arange(batch)[None, :] < sizes[:, None]
     step, which = np.nonzero(alive)
-    order = np.arange(batch) if back is None else np.argsort(back._array)
+    order = np.arange(batch) if back is None else np.argsort(host(back._array))
     lead, index = ((batch, total), (order[which], step)) if batch_first else ((total, batch), (step, order[which]))
-    padded = full((*lead, *data.shape[1:]), padding_value, dtype=data.dtype)
+    padded = full((*lead, *data.shape[1:]), padding_value, dtype=data.dtype, device=data.device)
     padded[tuple([Tensor._wrap(i) for i in index])] = data
     lengths = alive.sum(0).astype(np.int64)
-    return padded, Tensor._wrap(lengths if back is None else lengths[back._array])
+    return padded, Tensor._wrap(lengths if back is None else lengths[host(back._array)])
 
 
 def pad_sequence(
@@ -146,7 +150,7 @@ def pad_sequence(
     steps = max(len(s) for s in chosen)
     rows = []
     for s in chosen:
-        row = full((steps, *s.shape[1:]), padding_value, dtype=s.dtype)
+        row = full((steps, *s.shape[1:]), padding_value, dtype=s.dtype, device=s.device)
         row[slice(len(s)) if padding_side == "right" else slice(steps - len(s), steps)] = s
         rows.append(row)
     return stack(rows, 0 if batch_first else 1)
