@@ -1,6 +1,6 @@
 """`python -m bench cuda`: the ladder of matrix products on a GPU, and what memory allows for the other kernels.
 
-Each step is checked against cuBLAS (`cupy.matmul`) before it is timed; times are the GPU's own, between two events
+Each step is checked against float64 before it is timed; times are the GPU's own, between two events
 around one call, turn by turn, so that the clock's ups and downs meet all alike.
 """
 
@@ -14,6 +14,11 @@ import numpy as np
 
 from tinygrad_edu.kernels import cuda
 from tinygrad_edu.kernels.cuda import products
+
+STEPS = {name: (name, "highest") for name in products.LADDER} | {
+    format: ("block128", precision) for precision, format in products.FORMATS.items()
+}
+ERRORS = {"highest": 1e-5, "high": 1e-3, "medium": 1e-2}  # for each entry of a row
 
 Call = Callable[[], Any]
 Timer = Callable[[Call], float]
@@ -45,12 +50,12 @@ def on_step(name: str, a: Any, b: Any, c: Any) -> Call:
     """The product by one step of the ladder."""
 
     def call() -> None:
-        before = products.step[0]
-        products.step[0] = name
+        before = products.step[0], products.precision[0]
+        products.step[0], products.precision[0] = STEPS[name]
         try:
             products.product(c, a, b)
         finally:
-            products.step[0] = before
+            products.step[0], products.precision[0] = before
 
     return call
 
@@ -60,13 +65,14 @@ def ladder(size: int, timer: Timer, rounds: int, libraries: bool) -> list[dict[s
     rng = np.random.default_rng(0)
     host = [rng.standard_normal((size, size), dtype=np.float32) for _ in range(2)]
     a, b = (cuda.to_device(x) for x in host)
-    results = {name: cuda.empty((size, size), np.float32) for name in products.LADDER}
+    steps = STEPS if cuda.device().gpu.capability >= 80 else products.LADDER  # tensor cores came later
+    results = {name: cuda.empty((size, size), np.float32) for name in steps}
     calls = {name: on_step(name, a, b, c) for name, c in results.items()}
     wanted = host[0].astype(np.float64) @ host[1]
     for name, call in calls.items():
         call()
         error = np.abs(cuda.to_host(results[name]) - wanted).max()
-        if not error <= 1e-5 * size:
+        if not error <= ERRORS[STEPS[name][1]] * size:
             raise AssertionError(f"{name}: {size} × {size} is wrong by {error}")
     if libraries:
         cupy = cuda.device().cupy
@@ -87,9 +93,13 @@ def _torch(host: list[np.ndarray]) -> dict[str, Call]:
         return {}
     if not torch.cuda.is_available():
         return {}
-    torch.backends.cuda.matmul.allow_tf32 = False
     x, y = (torch.from_numpy(h).cuda() for h in host)
-    return {"PyTorch": lambda: x @ y}
+
+    def product(precision: str) -> None:
+        torch.set_float32_matmul_precision(precision)
+        x @ y
+
+    return {"PyTorch": lambda: product("highest"), "PyTorch, TF32": lambda: product("high")}
 
 
 def bandwidth(entries: int, timer: Timer, rounds: int) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 from .errors import InputError
+from .kernels.cuda import products
 from .random import manual_seed
 from .tensor import PRINTING
 from .types import CPU, check_device, get_default_dtype, set_default_dtype
@@ -51,19 +52,20 @@ def are_deterministic_algorithms_enabled() -> bool:
     return True
 
 
-_precision = ["highest"]
-
-
 def set_float32_matmul_precision(precision: str) -> None:
-    """Allow products of float32 matrices to be less exact; they are computed in float32 all the same."""
+    """How exact products of float32 matrices have to be on a GPU: their operands may be rounded for tensor cores.
+
+    "highest": not at all. "high": to TF32, 10 bits behind the point. "medium": to bfloat16, 7 bits. Sums are in float32
+    always, and the CPU computes in float32 whatever is said here.
+    """
     if precision not in ("highest", "high", "medium"):
         raise InputError(f'set_float32_matmul_precision: {precision!r} is none of "highest", "high", "medium"')
-    _precision[0] = precision
+    products.precision[0] = precision
 
 
 def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` was last given."""
-    return _precision[0]
+    """What `set_float32_matmul_precision` was last given, or "high" after `backends.cuda.matmul.allow_tf32 = True`."""
+    return products.precision[0]
 
 
 def set_default_device(device: Any) -> None:

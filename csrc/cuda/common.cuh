@@ -147,3 +147,12 @@ template <class T> __device__ T silu_slope(T x) {
     const T s = sigmoid_of(x);
     return s + (abs_of(x) == infinity() ? T(0) : x * s * (1 - s));
 }
+
+// ---- wide products: an operand of a matrix product that is read 128 bits at a time
+struct Operand {  // entry (row, l) at x[row · by_row + l · by_k]; one of the steps is 1
+    const f32* x;
+    i64 by_row, by_k;
+    i32 rows;
+};
+__device__ inline void put(f32* to, float4 v) { *reinterpret_cast<float4*>(to) = v; }
+__device__ inline float4 get(const f32* from) { return *reinterpret_cast<const float4*>(from); }

@@ -9,14 +9,6 @@
 
 constexpr int TILE = 128, DEPTH = 8, WIDE = TILE + 4;  // padded: a column of a turned tile is stored without conflicts
 
-struct Operand {  // entry (row, l) at x[row · by_row + l · by_k]; one of the steps is 1
-    const f32* x;
-    i64 by_row, by_k;
-    i32 rows;
-};
-__device__ inline void put(f32* to, float4 v) { *reinterpret_cast<float4*>(to) = v; }
-__device__ inline float4 get(const f32* from) { return *reinterpret_cast<const float4*>(from); }
-
 // Thread t's share of the tiles, one after the other along k: four entries of each.
 template <bool AlongK> struct Loader {
     const f32* from;

@@ -36,18 +36,21 @@ def test_the_table_is_what_the_compiler_sees(file: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", [75, 80, 90, 120])
-def test_the_wide_product_keeps_its_sums_in_registers(architecture: int) -> None:
-    log, _ = compiled("gemm128.cu", f"-arch=sm_{architecture}", "--ptxas-options=-v")
-    assert [int(n) for n in re.findall(r"(\d+) bytes spill stores", log)] == [0] * 4
+@pytest.mark.parametrize("file", ["gemm128.cu", "gemm_tensor.cu", "attention.cu"])
+def test_sums_stay_in_registers(file: str, architecture: int) -> None:
+    log, _ = compiled(file, f"-arch=sm_{architecture}", "--ptxas-options=-v")
+    assert [int(n) for n in re.findall(r"(\d+) bytes spill stores", log)] == [0] * len(FILES[file])
     assert max(int(n) for n in re.findall(r"Used (\d+) registers", log)) <= 128  # two blocks on a multiprocessor
 
 
-@pytest.mark.parametrize("architecture", [75, 80, 90, 120])
-def test_attention_keeps_its_sums_in_registers(architecture: int) -> None:
-    log, _ = compiled("attention.cu", f"-arch=sm_{architecture}", "--ptxas-options=-v")
-    spills = [int(n) for n in re.findall(r"(\d+) bytes spill stores", log)]
-    assert spills == [0] * len(FILES["attention.cu"])
-    assert max(int(n) for n in re.findall(r"Used (\d+) registers", log)) <= 128  # two blocks on a multiprocessor
+def test_tensor_cores_multiply_what_they_have_read() -> None:
+    _, ptx = compiled("gemm_tensor.cu", "-arch=compute_80")
+    for kernel in ptx.split(".entry ")[1:]:
+        assert kernel.count("wmma.mma.sync") == 8  # 2 × 4 tiles for each warp
+        assert kernel.count("wmma.load.a") == 2
+        assert kernel.count("wmma.load.b") == 4
+        assert "ld.global.f32" not in kernel
+        assert "ld.global.v4.f32" in kernel or "ld.global.nc.v4.f32" in kernel
 
 
 def test_the_wide_product_moves_128_bits_at_a_time_and_ahead() -> None:

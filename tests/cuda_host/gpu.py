@@ -196,6 +196,7 @@ class HostGpu:
 
     def __init__(self, kind: str, seed: int, arch: int) -> None:
         self.kind, self.arch = kind, arch
+        self.capability = arch if kind == "ptx" else 120  # g++ takes all of CUDA that there is here
         self._seed = None if kind == "fast" and seed == 0 else seed
 
     def raw_module(self, code: str, options: tuple[str, ...] = ()) -> HostModule:

@@ -30,7 +30,7 @@ from tinygrad_edu.kernels.cuda.signatures import ALL, ARITHMETIC, BACKWARD, BITS
 
 # NVRTC takes half a minute for an architecture; the gate does one, TGE_CUDA_EVERY_ARCH=1 all of them.
 EVERY = os.environ.get("TGE_CUDA_EVERY_ARCH", "") not in ("", "0")
-SMALL = ("gemm.cu", "gemm128.cu", "softmax.cu", "random.cu", "optimisers.cu", "attention.cu")
+SMALL = ("gemm.cu", "gemm128.cu", "gemm_tensor.cu", "softmax.cu", "random.cu", "optimisers.cu", "attention.cu")
 LETTERS = {"p": ("p", 8), "i": ("i", 4), "l": ("i", 8), "f": ("f", 4), "d": ("f", 8), "u": ("u", 4), "U": ("u", 8)}
 
 
@@ -238,6 +238,19 @@ def wide_products(rng: Any) -> None:
             check("matmul", [placed(a, left), placed(b, right)], scale=144)
 
 
+def tensor_products(rng: Any) -> None:
+    """Of numbers that TF32 and bfloat16 hold, so that the products are those of float32."""
+    a, b = (np.rint(random(rng, shape, np.float32)) for shape in ((132, 24), (24, 128)))
+    try:
+        for precision in products.FORMATS:
+            products.precision[0] = precision
+            for left in ("contiguous", "transposed"):
+                for right in ("contiguous", "transposed"):
+                    check("matmul", [placed(a, left), placed(b, right)])
+    finally:
+        products.precision[0] = "highest"
+
+
 def test_every_kernel_runs_in_both_executions_that_check(device: Any, rng: Any) -> None:
     for dtype in FLOATS:
         elementwise(dtype, rng)
@@ -245,12 +258,19 @@ def test_every_kernel_runs_in_both_executions_that_check(device: Any, rng: Any) 
         layers(dtype, rng)
         sequences(dtype, rng)
     wide_products(rng)
+    launched = set()
+    if device.gpu.capability < 80:  # tensor cores came later
+        gpu_module._current[:] = [gpu_module.Device(host_gpu("ptx", arch=80))]
+        tensor_products(rng)
+        launched, gpu_module._current[:] = set(gpu_module._current[0].launches), [device]
+    else:
+        tensor_products(rng)
     for dtype in (*WHOLE, np.bool_):
         whole_numbers(dtype, rng)
     for dtype in (*FLOATS, *WHOLE, np.bool_):
         memory(dtype, rng)
         order_and_index(dtype, rng)
-    assert KERNELS.keys() - device.launches.keys() <= UNUSED
+    assert KERNELS.keys() - device.launches.keys() - launched <= UNUSED
 
 
 @pytest.mark.parametrize("arch", [a for a in ARCHITECTURES if EVERY and a != 75])

@@ -1,4 +1,4 @@
-"""wmma on the host: the products of bfloat16, float16 and TF32, and what NVRTC says to the same text."""
+"""wmma in all executions: the products of bfloat16, float16 and TF32, and that a warp is whole."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import cuda_host
 
 cuda_host.require()
 from cuda_host import KernelError, host_gpu  # noqa: E402
-from cuda_host.nvrtc import compiled  # noqa: E402
-from cuda_host.ptx import PtxError  # noqa: E402
 
 TEXT = (Path(__file__).parent / "kernels" / "tensor_cores.cu").read_text(encoding="utf-8")
 
@@ -28,10 +26,10 @@ def widened(bits: np.ndarray) -> np.ndarray:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
-@pytest.mark.parametrize("build", ["fast", "check"])
+@pytest.mark.parametrize("build", ["fast", "check", "ptx"])
 @pytest.mark.parametrize("kind", ["bf16", "f16", "tf32"])
 def test_products(kind: str, build: str) -> None:
-    gpu, rng = host_gpu(build, seed=2), np.random.default_rng(4)
+    gpu, rng = host_gpu(build, seed=2, arch=80), np.random.default_rng(4)
     m, n, k = 32, 64, 48
     a, b = rng.standard_normal((m, k), dtype=np.float32), rng.standard_normal((k, n), dtype=np.float32)
     given: list[Any] = [a, b]
@@ -50,8 +48,9 @@ def test_products(kind: str, build: str) -> None:
     np.testing.assert_allclose(gpu.to_host(c), a.astype(float) @ b.astype(float), rtol=1e-5, atol=1e-5)
 
 
-def test_layouts_and_an_accumulator_that_is_loaded() -> None:
-    gpu, rng = host_gpu("check"), np.random.default_rng(4)
+@pytest.mark.parametrize("build", ["check", "ptx"])
+def test_layouts_and_an_accumulator_that_is_loaded(build: str) -> None:
+    gpu, rng = host_gpu(build, arch=80), np.random.default_rng(4)
     a, b = (rng.standard_normal((16, 16)).astype(np.float16) for _ in range(2))
     c = rng.standard_normal((16, 16), dtype=np.float32)
     out = gpu.to_device(c)
@@ -61,8 +60,9 @@ def test_layouts_and_an_accumulator_that_is_loaded() -> None:
     np.testing.assert_allclose(gpu.to_host(out), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_half_a_warp_is_no_warp() -> None:
-    gpu = host_gpu("check")
+@pytest.mark.parametrize("build", ["check", "ptx"])
+def test_half_a_warp_is_no_warp(build: str) -> None:
+    gpu = host_gpu(build, arch=80)
     a, c = gpu.to_device(np.ones((16, 16), np.float16)), gpu.to_device(np.ones((16, 16), np.float32))
     text = TEXT.replace("wmma::load_matrix_sync(sum", "if (threadIdx.x > 15) return; //")
     function = gpu.raw_module(text).get_function("product_transposed")
@@ -78,11 +78,3 @@ def test_conversions_round_to_even_and_keep_nan() -> None:
     expected = widened(as_bf16(x))
     expected[5] = np.nan
     np.testing.assert_array_equal(gpu.to_host(back), expected)
-
-
-def test_nvrtc_takes_the_text_and_the_interpreter_refuses_it() -> None:
-    assert "wmma.mma.sync" in compiled(TEXT, (), "compute_80")[0].decode()
-    gpu = host_gpu("ptx", arch=80)
-    a, c = gpu.to_device(np.ones((16, 16), np.float16)), gpu.to_device(np.ones((16, 16), np.float32))
-    with pytest.raises(PtxError, match="no such instruction is known here: wmma"):
-        gpu.raw_module(TEXT).get_function("product_transposed")((1,), (32,), (a, a, c, np.int32(16)))

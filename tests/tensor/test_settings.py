@@ -95,8 +95,9 @@ def test_there_is_no_other_device_and_switches_can_be_set() -> None:
     assert tg.backends.cudnn.benchmark
     tg.use_deterministic_algorithms(True, warn_only=True)
     assert tg.are_deterministic_algorithms_enabled()
-    tg.set_float32_matmul_precision("high")
-    assert tg.get_float32_matmul_precision() == "high"
+    tg.set_float32_matmul_precision("medium")
+    assert tg.get_float32_matmul_precision() == "medium"
+    tg.set_float32_matmul_precision("highest")
     with pytest.raises(ValueError, match="none of"):
         tg.set_float32_matmul_precision("low")
     tg.set_default_device("cpu")

@@ -11,6 +11,7 @@ from .arithmetic import COMPARE, clamped, fma64, rounded, to_integer
 from .machine import LOCAL_WINDOW, SHARED_WINDOW, Machine, Threads, typed
 from .operands import F32, F64, U32, U64, Get, Put, vector
 from .parse import Kernel, PtxError
+from .tensor_cores import TensorCores, to_bf16, to_tf32
 from .together import Together
 
 
@@ -24,7 +25,7 @@ def prepare(kernel: Kernel) -> None:
                 raise PtxError(f"{kernel.name}: no such instruction is known here: {i.text} ({error!r})") from error
 
 
-class Prepare(Together):
+class Prepare(Together, TensorCores):
     """Makes the function of one instruction."""
 
     def function(self) -> Any:
@@ -68,6 +69,9 @@ class Prepare(Together):
         return lambda m, t: put(m, np.array(get(m, t) + by), t)
 
     def op_cvt(self) -> Any:
+        narrow = {("rna", "tf32"): to_tf32, ("rn", "bf16"): to_bf16}.get((self.op[1], self.op[2]))
+        if narrow is not None:
+            return self.compute(narrow)
         to, source = typed(self.op[-2]), typed(self.op[-1])
         get, put = self.get(self.operands[1], source), self.put(self.operands[0])
         whole = next((p for p in self.op if p in ("rni", "rzi", "rmi", "rpi")), None)

@@ -38,6 +38,7 @@ class Gpu:
     raw_module: Callable[[str, tuple[str, ...]], Any]  # (code, options) → .get_function(name)(grid, block, args)
     to_device: Callable[[Any], Any]
     to_host: Callable[[Any], Any]
+    capability: int  # of the device, such as 75 or 120
 
 
 def real_gpu() -> Gpu:
@@ -52,7 +53,10 @@ def real_gpu() -> Gpu:
         raise StateError(f'device "cuda" is not available: CuPy finds no GPU ({error}); {HOW_TO_GET_ONE}') from None
     if not count:
         raise StateError(f'device "cuda" is not available: CuPy finds no GPU; {HOW_TO_GET_ONE}')
-    return Gpu(cupy, lambda code, options: cupy.RawModule(code=code, options=options), cupy.asarray, cupy.asnumpy)
+    capability = int(cupy.cuda.Device().compute_capability)
+    return Gpu(
+        cupy, lambda code, options: cupy.RawModule(code=code, options=options), cupy.asarray, cupy.asnumpy, capability
+    )
 
 
 def sources() -> Path:

@@ -20,6 +20,9 @@ ACTIVATIONS = ["none", "relu", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu"]  
 FROM_INPUT = ("gelu", "gelu_tanh", "silu")  # their derivative is a function of their input
 LADDER = {"tile16": (16, (16, 16)), "block64": (64, (256,)), "block128": (128, (256,))}  # block of C, threads
 step = ["block128"]  # the highest one in use; `bench` compares them
+# How exact products of float32 are, in PyTorch's words; and the format that tensor cores are given then.
+precision = ["highest"]
+FORMATS = {"high": "tf32", "medium": "bf16"}
 
 
 def product(c: Array, a: Array, b: Array, *, bias: Array | None = None, before: Array | None = None,
@@ -53,7 +56,9 @@ def product(c: Array, a: Array, b: Array, *, bias: Array | None = None, before: 
         gpu.launch(named(f"gemm_{name}", c.dtype), grid, threads, c, before, a, b, bias, *layout,
                    ACTIVATIONS.index(activation))  # fmt: skip
         return c
-    gpu.launch(f"gemm_block128_{how}", grid, threads, c if before is None else before, a, b, bias, *layout[:-1])
+    tensor_cores = step[0] == "block128" and gpu.gpu.capability >= 80
+    family = FORMATS.get(precision[0], "block128") if tensor_cores else "block128"
+    gpu.launch(f"gemm_{family}_{how}", grid, threads, c if before is None else before, a, b, bias, *layout[:-1])
     if activation != "none":
         form = (activation == "gelu_tanh",) if activation.startswith("gelu") else ()
         ELEMENTWISE[activation.removesuffix("_tanh")](c if before is None else before, *form, out=c)

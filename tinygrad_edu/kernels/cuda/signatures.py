@@ -39,6 +39,7 @@ def _each(names: list[str], dtypes: tuple[str, ...], signature: str) -> dict[str
 
 _ONE, _TWO = "ppdd" + _layout(2), "pppdd" + _layout(3)
 _PRODUCT = "ppppp" + "iii" + "lllllll" + "i"
+_WIDE_PRODUCT = "pppp" + "iii" + "llllll"
 _ATTENTION, _HEADS = "di" + "lll" + "ii", ("64_f32", "128_f32", "64_f64")
 _REDUCE, _WINDOWS = "pp" + "l" * 8, "l" * 19
 
@@ -76,7 +77,10 @@ FILES: dict[str, dict[str, str]] = {
         **_each(["quotient"], FLOATS, "pppd"),
     },
     "gemm.cu": _each(["gemm_tile16", "gemm_block64"], FLOATS, _PRODUCT),
-    "gemm128.cu": {f"gemm_block128_{how}": "pppp" + "iii" + "llllll" for how in ("nn", "nt", "tn", "tt")},
+    "gemm128.cu": {f"gemm_block128_{how}": _WIDE_PRODUCT for how in ("nn", "nt", "tn", "tt")},
+    "gemm_tensor.cu": {
+        f"gemm_{format}_{how}": _WIDE_PRODUCT for format in ("tf32", "bf16") for how in ("nn", "nt", "tn", "tt")
+    },
     "optimisers.cu": {
         **_each(["sgd"], FLOATS, "pl" + "dddd" + "iii"),
         **_each(["adam"], FLOATS, "pl" + "ddddddd" + "i"),
