@@ -123,6 +123,7 @@ __device__ void tensor128(f32* c, const f32* bias, Operand a, Operand b, i32 k, 
         for (int j = 0; j < WARP_COLUMNS; ++j) {
             wmma::store_matrix_sync(part, sum[i][j], 16, wmma::mem_row_major);
             __syncwarp();
+#pragma unroll 1
             for (int e = lane; e < 64; e += 32) {
                 const i32 r = m0 + row + 16 * i + e / 4, s = n0 + column + 16 * j + e % 4 * 4;
                 if (r >= a.rows || s >= b.rows) continue;

@@ -7,8 +7,12 @@ import functools
 import hashlib
 import os
 import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cupy
 import numpy as np
@@ -88,6 +92,21 @@ def resources(code: str, options: Sequence[str], arch: int) -> dict[str, Resourc
         shared = re.search(r"(\d+) bytes smem", rest)
         found[name] = Resources(int(registers), int(shared[1]) if shared else 0, int(stack), int(stores), int(loads))
     return found
+
+
+def nvdisasm() -> str | None:
+    """The disassembler of NVIDIA's wheel."""
+    folders = [Path(p) / "nvidia" for p in sys.path]
+    return next((str(found) for f in folders if f.is_dir() for found in f.rglob("bin/nvdisasm")), None)
+
+
+def machine_code(code: str, options: Sequence[str], arch: int) -> dict[str, str]:
+    """The machine code of every kernel, as `nvdisasm` writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        binary = Path(folder) / "kernels.cubin"
+        binary.write_bytes(compiled(code, options, f"sm_{arch}")[0])
+        done = subprocess.run([str(nvdisasm()), "-c", str(binary)], capture_output=True, text=True, check=True)
+    return dict(re.findall(r"\.text\.(\w+):\n(.*?)(?=\.section|\Z)", done.stdout, re.DOTALL))
 
 
 @functools.lru_cache(maxsize=16)

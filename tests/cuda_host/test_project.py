@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +15,20 @@ import pytest
 import cuda_host
 
 cuda_host.require()
-from cuda_host import host_gpu  # noqa: E402
-from cuda_host.build import build, cache  # noqa: E402
+from cuda_host import evidence, host_gpu  # noqa: E402
+from cuda_host.build import build  # noqa: E402
+from cuda_host.evidence import text  # noqa: E402
 from cuda_host.library import Module  # noqa: E402
-from cuda_host.nvrtc import ARCHITECTURES, compiled, differences, parsed, resources  # noqa: E402
+from cuda_host.nvrtc import (  # noqa: E402
+    ARCHITECTURES,
+    compiled,
+    differences,
+    machine_code,
+    nvdisasm,
+    nvrtc,
+    parsed,
+    resources,
+)
 from tests.cuda.arrays import FLOATS, WHOLE, check, placed, random  # noqa: E402
 from tinygrad_edu.kernels import cuda  # noqa: E402
 from tinygrad_edu.kernels.cuda import gpu as gpu_module  # noqa: E402
@@ -32,12 +39,6 @@ from tinygrad_edu.kernels.cuda.signatures import ALL, ARITHMETIC, BACKWARD, BITS
 EVERY = os.environ.get("TGE_CUDA_EVERY_ARCH", "") not in ("", "0")
 SMALL = ("gemm.cu", "gemm128.cu", "gemm_tensor.cu", "softmax.cu", "random.cu", "optimisers.cu", "attention.cu")
 LETTERS = {"p": ("p", 8), "i": ("i", 4), "l": ("i", 8), "f": ("f", 4), "d": ("f", 8), "u": ("u", 4), "U": ("u", 8)}
-
-
-def text(file: str) -> str:
-    """What `Device.function` gives to CuPy for a file."""
-    folder = gpu_module.sources()
-    return f'{(folder / "common.cuh").read_text()}\n#line 1 "{file}"\n{(folder / file).read_text()}'
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,25 +76,22 @@ def test_no_spills_and_registers_within_bounds(file: str, arch: int) -> None:
         assert used.stack == 0 or re.match(r"(sin|cos|tan|normal)_", name), (name, used)
 
 
-def nvdisasm() -> str | None:
-    """The disassembler of NVIDIA's wheel."""
-    folders = [Path(p) / "nvidia" for p in sys.path]
-    return next((str(found) for f in folders if f.is_dir() for found in f.rglob("bin/nvdisasm")), None)
+needs_nvdisasm = pytest.mark.skipif(nvdisasm() is None, reason=f"no nvdisasm: {cuda_host.INSTALL}")
 
 
-@pytest.mark.skipif(nvdisasm() is None, reason=f"no nvdisasm: {cuda_host.INSTALL}")
+@needs_nvdisasm
 def test_the_blocked_product_reads_shared_memory_in_128_bits() -> None:
-    binary = cache() / f"gemm-{os.getpid()}.cubin"
-    binary.write_bytes(compiled(text("gemm.cu"), (), "sm_80")[0])
-    try:
-        done = subprocess.run([str(nvdisasm()), "-c", str(binary)], capture_output=True, text=True, check=True)
-    finally:
-        binary.unlink()
-    bodies = dict(re.findall(r"\.text\.(\w+):\n(.*?)(?=\.section|\Z)", done.stdout, re.DOTALL))
-    body = bodies["gemm_block64_f32"]
+    body = machine_code(text("gemm.cu"), (), 80)["gemm_block64_f32"]
     assert len(re.findall(r"LDS\.128", body)) >= 2 * 16  # a row of A and one of B for each of the 16 steps of a tile
     assert len(re.findall(r"\bFFMA\b", body)) >= 16 * 16
     assert not re.search(r"\b(LDL|STL)\b", body)  # local memory: the sums stay in registers
+
+
+@needs_nvdisasm
+def test_the_table_in_the_docs_is_what_the_compiler_says() -> None:
+    if nvrtc.getVersion() != evidence.VERSION:
+        pytest.skip(f"the table in docs/cuda.md is that of NVRTC {evidence.VERSION}, here is {nvrtc.getVersion()}")
+    assert evidence.table() in evidence.PAGE.read_text(encoding="utf-8"), "python tests/cuda_host/evidence.py writes it"
 
 
 # ---- both executions that check
