@@ -19,8 +19,10 @@ from tinygrad_edu.kernels.protocol import Array
 
 BLOCK = 1 << 22
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
-    name: getattr(native, name) for name in ("exp", "log", "log1p", "sqrt", "tanh", "erf", "sigmoid", "sin", "cos")
+    name: getattr(native, name)
+    for name in ("exp", "log", "log1p", "sqrt", "rsqrt", "tanh", "erf", "erfc", "erfinv", "sigmoid", "sin", "cos")
 }
+FUNCTIONS |= {f"pow {b:g}": lambda x, b=b: native.pow(x, np.asarray(b, x.dtype)) for b in (0.5, 1.5, 3.0, -0.75, 7.0)}
 FUNCTIONS |= {
     "silu": native.silu,
     "gelu": lambda x: native.gelu(x, False),

@@ -17,6 +17,8 @@ using Inner = void (*)(std::int64_t n, char* const* p, const std::int64_t* strid
     X(where, 3, 0, 0, 0)                                                                                     \
     X(neg, 1, 0, 0, 0) X(abs, 1, 0, 0, 0) X(sign, 1, 0, 0, 0) X(exp, 1, 0, 0, 1) X(log, 1, 0, 0, 1)               \
     X(log1p, 1, 0, 0, 1) X(sqrt, 1, 0, 0, 0) X(sin, 1, 0, 0, 1) X(cos, 1, 0, 0, 1) X(erf, 1, 0, 0, 1)             \
+    X(erfc, 1, 0, 0, 1) X(erfinv, 1, 0, 0, 1) X(rsqrt, 1, 0, 0, 1)                                             \
+    X(floor, 1, 0, 0, 0) X(ceil, 1, 0, 0, 0) X(trunc, 1, 0, 0, 0) X(round, 1, 0, 0, 0)                           \
     X(relu, 1, 0, 0, 0) X(relu_backward, 2, 0, 0, 0)                                                           \
     X(leaky_relu, 1, 1, 0, 0) X(leaky_relu_backward, 2, 1, 0, 0)                                               \
     X(sigmoid, 1, 0, 0, 1) X(sigmoid_backward, 2, 0, 0, 0)                                                     \

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from tinygrad_edu.kernels import reference
+
 from .conftest import native
 
 # Every 65,537th bit pattern: all exponents, both signs, subnormal numbers, infinities and NaN.
@@ -18,7 +20,10 @@ EXACT = {
     "sin": np.sin,
     "cos": np.cos,
     "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
     "erf": np.vectorize(math.erf),
+    "erfc": np.vectorize(math.erfc),
+    "erfinv": reference.erfinv,
     "sigmoid": lambda x: np.where(x > 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x))),
 }
 
@@ -40,6 +45,39 @@ def test_one_unit_in_the_last_place(name, isa):
     error = ulps(getattr(native, name)(PATTERNS), exact)
     worst = int(np.nanargmax(error))
     assert error[worst] <= (0.5 if name == "sqrt" else 1.0), f"{error[worst]} at {PATTERNS[worst]}"
+
+
+@pytest.mark.parametrize("name", ["floor", "ceil", "trunc", "round"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_whole_numbers(name, dtype, isa):
+    halves = np.arange(-20, 20, 0.25)
+    with np.errstate(all="ignore"):
+        x = np.concatenate([PATTERNS, halves, halves + 2.0**23, halves * 2.0**30]).astype(dtype)
+        y, wanted = getattr(native, name)(x), (np.rint if name == "round" else getattr(np, name))(x)
+    np.testing.assert_array_equal(y, wanted)
+    number = ~np.isnan(x)
+    np.testing.assert_array_equal(np.signbit(y[number]), np.signbit(wanted[number]))  # −0 is kept
+
+
+# Whole and odd, whole and even, too large for odd ones, roots, and what changes everything.
+EXPONENTS = [0, 1, 2, 3, 4, 5, -1, -2, -3, 0.5, -0.5, 1.5, 1 / 3, 17, 101, 2.0**24, 2.0**24 - 1, 1e-3, 1e30, -1e30]
+EXPONENTS += [math.inf, -math.inf, math.nan, -0.0]
+
+
+def test_powers(isa):
+    bases = np.concatenate([PATTERNS[::7], np.linspace(-3, 3, 2001, dtype=np.float32), 1 + PATTERNS[::997]])
+    pairs = [(bases, np.float32(b)) for b in EXPONENTS]
+    pairs += [(bases, np.resize(np.linspace(-9, 9, 1013, dtype=np.float32), bases.size))]
+    pairs += [(np.float32(a), bases) for a in (0, -0.0, 1, -1, 2, 10, 0.5, math.inf, -math.inf, math.nan)]
+    for a, b in pairs:
+        with np.errstate(all="ignore"):
+            exact = np.power(np.asarray(a, np.float64), np.asarray(b, np.float64))
+        y = native.pow(np.asarray(a), np.asarray(b))
+        error = ulps(y, exact)
+        worst = int(np.nanargmax(error))
+        assert error[worst] <= 1.0, f"{error[worst]} at {np.broadcast_to(a, y.shape)[worst]} ** {b}"
+        zero = y == 0
+        np.testing.assert_array_equal(np.signbit(y[zero]), np.signbit(exact[zero]))
 
 
 # Products of such functions keep almost as many digits, also where the result is far below 1.

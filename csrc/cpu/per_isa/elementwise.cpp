@@ -29,7 +29,15 @@ TGE_FUNCTOR(Neg, -v[0])
 TGE_FUNCTOR(Abs, vabs(v[0]))
 TGE_FUNCTOR(Sign, v[0] > V{} ? V{} + 1 : (v[0] < V{} ? V{} - 1 : v[0]))
 TGE_FUNCTOR(Sqrt, vsqrt(v[0]))
+TGE_FUNCTOR(Floor, vfloor(v[0]))
+TGE_FUNCTOR(Ceil, vceil(v[0]))
+TGE_FUNCTOR(Trunc, vtrunc(v[0]))
+TGE_FUNCTOR(Round, vround(v[0]))
 TGE_FUNCTOR(Square, v[0] * v[0])
+TGE_FUNCTOR(Cube, v[0] * v[0] * v[0])
+TGE_FUNCTOR(Root, v[0] == -inf ? V{} + inf : vsqrt(v[0] + V{}))  // as pow says: √−0 is 0, √−∞ is ∞
+TGE_FUNCTOR(Inverse, 1 / v[0])
+TGE_FUNCTOR(Power, Lite::pow(v[0], v[1]))
 #undef TGE_FUNCTOR
 
 #define TGE_FUNCTION(name, function)                     \
@@ -47,13 +55,50 @@ TGE_FUNCTION(Log1p, log1p)
 TGE_FUNCTION(Sin, sin)
 TGE_FUNCTION(Cos, cos)
 TGE_FUNCTION(Erf, erf)
+TGE_FUNCTION(Erfc, erfc)
+TGE_FUNCTION(Rsqrt, rsqrt)
 #undef TGE_FUNCTION
 
-// The C library's pow in float64 for each pair, rounded once; squares, by far the most frequent case, as products.
+// x^−½ as pow says: ∞ at −0, 0 at −∞.
+template <class M>
+struct InverseRoot : NoParameters {
+    using NoParameters::NoParameters;
+    template <class V>
+    TGE_INLINE V operator()(const V* v) const {
+        return v[0] == -inf ? V{} : M::rsqrt(v[0] + V{});
+    }
+};
+template <class M, int steps>
+struct ErfInverse : NoParameters {
+    using NoParameters::NoParameters;
+    TGE_INLINE D operator()(const D* v) const { return inverse_erf<M, steps>(v[0]); }
+};
+
+// The exponents that programs write; cubes only where float64 rounds nothing that float32 shows.
+template <class T>
+Inner simple_power(T exponent) {
+    if (exponent == 2) return map<Direct<T>, 1, Square>;
+    if (exponent == static_cast<T>(0.5)) return map<Direct<T>, 1, Root>;
+    if (exponent == -1) return map<Direct<T>, 1, Inverse>;
+    return nullptr;
+}
+
+void pow_single(i64 n, char* const* p, const i64* stride, const double* parameters) {
+    if (n > 0 && stride[2] == 0) {
+        const float exponent = *reinterpret_cast<const float*>(p[2]);
+        if (const Inner simple = simple_power(exponent)) return simple(n, p, stride, parameters);
+        if (exponent == -0.5f) return map<Layout32, 1, InverseRoot<Smooth32>>(n, p, stride, parameters);
+        if (exponent == 3) return map<Widened, 1, Cube>(n, p, stride, parameters);
+    }
+    map<Widened, 2, Power>(n, p, stride, parameters);
+}
+
+// The C library's pow for each pair.
 template <class T>
 void pow_elements(i64 n, char* const* p, const i64* stride, const double* parameters) {
-    if (stride[2] == 0 && n > 0 && *reinterpret_cast<const T*>(p[2]) == 2)
-        return map<Direct<T>, 1, Square>(n, p, stride, parameters);
+    if (n > 0 && stride[2] == 0)
+        if (const Inner simple = simple_power(*reinterpret_cast<const T*>(p[2])))
+            return simple(n, p, stride, parameters);
     for (i64 i = 0; i < n; ++i) {
         const double a = *reinterpret_cast<const T*>(p[1] + i * stride[1]);
         const double b = *reinterpret_cast<const T*>(p[2] + i * stride[2]);
@@ -165,6 +210,7 @@ void fill_elementwise(Table& table) {
     BOTH(add, 2, Add) BOTH(sub, 2, Sub) BOTH(mul, 2, Mul) BOTH(div, 2, Div)
     BOTH(maximum, 2, Maximum) BOTH(minimum, 2, Minimum)
     BOTH(neg, 1, Neg) BOTH(abs, 1, Abs) BOTH(sign, 1, Sign) BOTH(sqrt, 1, Sqrt)
+    BOTH(floor, 1, Floor) BOTH(ceil, 1, Ceil) BOTH(trunc, 1, Trunc) BOTH(round, 1, Round)
 #undef BOTH
 #define RELATION(op, relation)                \
     t[op_##op][0] = compare<float, relation>; \
@@ -176,12 +222,13 @@ void fill_elementwise(Table& table) {
     t[op_##op][0] = map<Layout32, 1, functor<Smooth32>>;   \
     t[op_##op][1] = map<Direct<double>, 1, functor<Full>>;
     FUNCTION(exp, Exp) FUNCTION(log, Log) FUNCTION(log1p, Log1p) FUNCTION(erf, Erf)
+    FUNCTION(sin, Sin) FUNCTION(cos, Cos) FUNCTION(rsqrt, Rsqrt)
 #undef FUNCTION
-    t[op_sin][0] = map<Widened, 1, Sin<Lite>>;
-    t[op_sin][1] = map<Direct<double>, 1, Sin<Full>>;
-    t[op_cos][0] = map<Widened, 1, Cos<Lite>>;
-    t[op_cos][1] = map<Direct<double>, 1, Cos<Full>>;
-    t[op_pow][0] = pow_elements<float>;
+    t[op_erfc][0] = map<Widened, 1, Erfc<Lite>>;
+    t[op_erfc][1] = map<Direct<double>, 1, Erfc<Full>>;
+    t[op_erfinv][0] = map<Widened, 1, ErfInverse<Lite, 1>>;
+    t[op_erfinv][1] = map<Direct<double>, 1, ErfInverse<Full, 3>>;
+    t[op_pow][0] = pow_single;
     t[op_pow][1] = pow_elements<double>;
     t[op_where][0] = choose<float>;
     t[op_where][1] = choose<double>;

@@ -194,6 +194,48 @@ struct Single {
         }
         return x == 0.0f ? x : y;
     }
+    // 1/√x: an estimate with fourteen bits or more, and the series of (1 − error)^−½ with the error in two parts.
+    static TGE_INLINE F rsqrt(F x) {
+#ifdef __AVX512F__
+        const F y = __builtin_ia32_rsqrt14ps512_mask(x, x, static_cast<uint16_t>(-1));
+#else
+        const F y = 1.0f / vsqrt(x);
+#endif
+        const F h = x * y, error = fused(-h, y, F{} + 1.0f) - fused(x, y, -h) * y;
+        const F better = y + (y * error) * (0.5f + 0.375f * error);
+        return (x > 0.0f) & (x < __builtin_inff()) ? better : y;
+    }
+
+    // x = k·π/2 + (r + low); π/2 in three parts (Cody & Waite 1980), and no product but k times the first is rounded
+    // without the rest being kept: next to multiples of π/2 there is little left of x.
+    template <bool cosine>
+    static TGE_INLINE F trigonometric(F x) {
+        const float magic = 12582912.0f;
+        const F shifted = x * 0.636619772f + magic, k = shifted - magic;
+        const F first = fused(-k, F{} + 1.57079637f, x);  // exact
+        const F second = k * -4.37113883e-8f, second_low = fused(k, F{} - 4.37113883e-8f, -second);
+        const F r = first - second, moved = r - first;
+        const F low = ((first - (r - moved)) - (second + moved)) - (second_low + k * -1.71512451e-15f);
+        static constexpr float sine[] = {-1.0f / 6, 1.0f / 120, -1.0f / 5040, 1.0f / 362880},
+                               cosines[] = {1.0f / 24, -1.0f / 720, 1.0f / 40320, -1.0f / 3628800};
+        const F z = r * r, z_low = fused(r, r, -z), top = 1.0f - 0.5f * z;
+        const F s = r + (low + r * z * polynomial(z, sine));
+        const F c = top + ((((1.0f - top) - 0.5f * z) - 0.5f * z_low) + (z * z * polynomial(z, cosines) - r * low));
+        FI quadrant = reinterpret_cast<FI>(shifted);
+        if (cosine) quadrant = quadrant + 1;
+        F y = (quadrant & 1) != 0 ? c : s;
+        y = (quadrant & 2) != 0 ? -y : y;
+        if (!cosine) y = x == 0.0f ? x : y;
+        const FI far = ~(vabs(x) < 1e5f);  // too far for that reduction, infinite or NaN
+        if (__builtin_expect(any(far), 0))
+            for (int i = 0; i < FW; ++i)
+                if (far[i]) y[i] = static_cast<float>(cosine ? __builtin_cos(static_cast<double>(x[i]))
+                                                             : __builtin_sin(static_cast<double>(x[i])));
+        return y;
+    }
+    static TGE_INLINE F sin(F x) { return trigonometric<false>(x); }
+    static TGE_INLINE F cos(F x) { return trigonometric<true>(x); }
+
     static TGE_INLINE F tanh(F x) { return copysign(piecewise<true>(at_most(vabs(x), 9.02f), tanh_table), x); }
     static TGE_INLINE F erf(F x) { return copysign(piecewise<true>(at_most(vabs(x), 3.95f), erf_table), x); }
     static TGE_INLINE F sigmoid(F x) {

@@ -134,14 +134,22 @@ template <class V>
 TGE_INLINE V vmin(V a, V b) {
     return ((a < b) | (a != a)) ? a : b;
 }
-TGE_INLINE F vsqrt(F x) {
-    for (int i = 0; i < FW; ++i) x[i] = __builtin_sqrtf(x[i]);
-    return x;
-}
-TGE_INLINE D vsqrt(D x) {
-    for (int i = 0; i < DW; ++i) x[i] = __builtin_sqrt(x[i]);
-    return x;
-}
+// A function of the C library for each lane, for which the compiler knows an instruction on vectors.
+#define TGE_BY_LANE(name, function)                                       \
+    TGE_INLINE F name(F x) {                                              \
+        for (int i = 0; i < FW; ++i) x[i] = __builtin_##function##f(x[i]); \
+        return x;                                                         \
+    }                                                                     \
+    TGE_INLINE D name(D x) {                                              \
+        for (int i = 0; i < DW; ++i) x[i] = __builtin_##function(x[i]);   \
+        return x;                                                         \
+    }
+TGE_BY_LANE(vsqrt, sqrt)
+TGE_BY_LANE(vfloor, floor)
+TGE_BY_LANE(vceil, ceil)
+TGE_BY_LANE(vtrunc, trunc)
+TGE_BY_LANE(vround, rint)
+#undef TGE_BY_LANE
 
 }  // namespace TGE_ISA
 }  // namespace tge
