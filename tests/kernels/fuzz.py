@@ -17,6 +17,7 @@ import random
 import resource
 import sys
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,17 @@ def make(seed: int, i: int) -> None:
             raise AssertionError(f"{name} changed its argument {argument}")
 
 
+def patient(function: Any) -> Any:
+    """The reference, but not for what it would compute for hours: a sum of 2⁵⁰ numbers needs no memory."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if any(isinstance(x, np.ndarray) and x.size > 2**40 for x in [*args, *kwargs.values()]):
+            raise MemoryError("too many entries to wait for")
+        return function(*args, **kwargs)
+
+    return call
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=1000)
@@ -268,6 +280,8 @@ def main() -> None:
     np.seterr(all="ignore")
     if "libasan" not in os.environ.get("LD_PRELOAD", ""):  # which reserves terabytes itself
         resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+    table = native.all_dispatched("reference")
+    native._native.set_fallbacks(SimpleNamespace(**{name: patient(getattr(table, name)) for name in KERNELS}))
     if options.only is not None:
         sys.stdout.write("{} {} {}\n".format(*made_call(options.seed, options.only)))
         sys.stdout.flush()
