@@ -55,8 +55,9 @@ struct Rows {
     void fill(const Call& call, const View& rows, const View& targets, const View& weights, std::size_t ignore_at) {
         problem = {x.shape[0], x.shape[1], rows.data, reinterpret_cast<const i64*>(targets.data),
                    weighted ? weights.data : nullptr, call.integer(ignore_at), call.number(ignore_at + 1), 0};
-        problem.weight_sum = weighted ? kernels().reduce_row[reduce_sum][floating](problem.classes, weights.data)
-                                      : static_cast<double>(problem.classes);
+        problem.weight_sum = static_cast<double>(problem.classes);
+        if (weighted)
+            kernels().reduce_rows[reduce_sum][floating](1, problem.classes, weights.data, 0, &problem.weight_sum);
     }
     i64 grain() const { return problem.classes >= 8192 ? 1 : 8192 / problem.classes + 1; }
 };

@@ -1,4 +1,6 @@
 // Layer, RMS and batch norm: the arrays around the kernels.
+#include <algorithm>
+
 #include "../cpu/isa.h"
 #include "../cpu/threads.h"
 #include "windows.h"
@@ -128,16 +130,26 @@ py::object rows_backward(Call& call, bool centred) {
 py::object layer_norm_backward(Call& call) { return rows_backward(call, true); }
 py::object rms_norm_backward(Call& call) { return rows_backward(call, false); }
 
-// Arrays (N, C, L) as batch norm takes them: runs of L entries, or, if those are short, the N·L of a channel in one run.
+// Arrays (N, C, L) as batch norm takes them: runs of L entries, or, if those are short, the N·L of a channel in one run; of
+// one entry, as they are.
 constexpr i64 short_run = 16;
+bool is_short(const View& x) { return 1 < x.shape[2] && x.shape[2] < short_run; }
+// Channels next to each other in memory are taken many at a time, as vectors.
+constexpr i64 channels_together = 64;
+template <class Job>
+void over_channels(const Norm& a, i64 cost, Job& job) {
+    const i64 many = a.n == 1 ? channels_together : 1;
+    auto pieces = [&job, &a, many](i64 begin, i64 end) { job(begin * many, std::min(end * many, a.channels)); };
+    over((a.channels + many - 1) / many, cost * many * a.rows * a.n, pieces);
+}
 struct Runs : LastAxes {
     static constexpr bool as_it_is[max_dims] = {}, channels_first[max_dims] = {true, false, true};
-    explicit Runs(const View& x) : LastAxes(x, x.shape[2] < short_run ? channels_first : as_it_is) {}
+    explicit Runs(const View& x) : LastAxes(x, is_short(x) ? channels_first : as_it_is) {}
     Runs& filled() { return read(), *this; }
     void* data() const { return LastAxes::view().data; }
 };
 void sizes_of(Norm& a, const View& x) {
-    const bool whole = x.shape[2] < short_run;
+    const bool whole = is_short(x);
     a.rows = whole ? 1 : x.shape[0];
     a.channels = x.shape[1];
     a.n = whole ? x.shape[0] * x.shape[2] : x.shape[2];
@@ -163,7 +175,7 @@ py::object batch_norm(Call& call) {
     a.x = xs.filled().data();
     a.y = ys.data();
     auto run = [&a, floating](i64 begin, i64 end) { kernels().batch_norm[floating](a, begin, end); };
-    over(a.channels, 4 * a.rows * a.n, run);
+    over_channels(a, 4, run);
     ys.write_back();
     return py::make_tuple(y, mean, rstd);
 }
@@ -197,7 +209,7 @@ py::object batch_norm_backward(Call& call) {
     auto run = [&a, floating, dw, db](i64 begin, i64 end) {
         kernels().batch_norm_backward[floating](a, begin, end, dw, db);
     };
-    over(a.channels, 6 * a.rows * a.n, run);
+    over_channels(a, 6, run);
     dxs.write_back();
     return py::make_tuple(dx, dweight, dbias);
 }

@@ -133,6 +133,99 @@ py::object adam(Call& call) {
     return none();
 }
 
+// ---- lists of arrays as one long vector
+struct List {
+    std::vector<View> views;
+    std::vector<std::unique_ptr<LastAxes>> copies;  // of those that are not contiguous
+    std::vector<i64> first_piece;                   // of each array, and the number of all
+
+    // False: the call has been declined.
+    bool take(Call& call, bool in_place) {
+        if (!PyList_Check(call.slot[0]) && !PyTuple_Check(call.slot[0]))
+            throw py::type_error(std::string(call.name()) + ": expected a list of arrays, not " +
+                                 Py_TYPE(call.slot[0])->tp_name);
+        first_piece.push_back(0);
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(call.slot[0]); ++i) {
+            View v = view(PySequence_Fast_GET_ITEM(call.slot[0], i), call.name(), "arrays");
+            if (v.floating() < 0) return call.decline_dtype(v), false;
+            if (in_place && !(v.writable && v.contiguous)) return call.decline("not contiguous"), false;
+            if (!v.contiguous) {
+                constexpr bool in_order[max_dims] = {};
+                copies.push_back(std::make_unique<LastAxes>(v, in_order));
+                copies.back()->read();
+                v.data = copies.back()->view().data;
+            }
+            views.push_back(v);
+            first_piece.push_back(first_piece.back() + (v.size() + piece_size - 1) / piece_size);
+        }
+        return true;
+    }
+    i64 pieces() const { return first_piece.back(); }
+
+    // Calls f(piece, dtype, n, data) for every piece.
+    template <class Fn>
+    void each(Fn& f) {
+        struct Job {
+            const List& list;
+            Fn& f;
+        } job{*this, f};
+        const Unlocked unlocked(pieces() > 1);
+        parallel_for(pieces(), 1,
+                     [](void* context, i64 begin, i64 end, int) {
+                         const Job& j = *static_cast<Job*>(context);
+                         std::size_t at = 0;
+                         for (i64 piece = begin; piece < end; ++piece) {
+                             while (piece >= j.list.first_piece[at + 1]) ++at;
+                             const View& v = j.list.views[at];
+                             const i64 start = (piece - j.list.first_piece[at]) * piece_size, left = v.size() - start;
+                             j.f(piece, v.floating(), left < piece_size ? left : piece_size,
+                                 v.data + start * float_size(v.floating()));
+                         }
+                     },
+                     &job);
+    }
+};
+
+py::object total_norm(Call& call) {
+    List list;
+    if (!list.take(call, false)) return {};
+    if (list.views.empty()) return call.decline("no arrays");
+    std::vector<double> sums(static_cast<std::size_t>(list.pieces()));
+    auto add = [&sums](i64 piece, int floating, i64 n, const char* x) {
+        sums[static_cast<std::size_t>(piece)] = kernels().square_sum[floating](n, x);
+    };
+    list.each(add);
+    double total = 0;
+    for (const double sum : sums) total += sum;
+    const int floating = list.views[0].floating();
+    py::object result = new_array(float_type(floating), 0, nullptr);
+    char* to = view(result.ptr(), call.name(), "out").data;
+    if (floating == 0) *reinterpret_cast<float*>(to) = static_cast<float>(std::sqrt(total));
+    else *reinterpret_cast<double*>(to) = std::sqrt(total);
+    return result;
+}
+
+py::object limit_norm(Call& call) {
+    List list;
+    if (!list.take(call, true)) return {};
+    const View norm = call.array(1, "norm");
+    if (norm.nd != 0 || norm.floating() < 0) return call.decline("norm");
+    const double size = norm.floating() == 0 ? static_cast<double>(*reinterpret_cast<const float*>(norm.data))
+                                             : *reinterpret_cast<const double*>(norm.data);
+    const double factor = call.number(2) / (size + 1e-6);
+    if (factor >= 1) return none();  // NaN is not
+    auto shrink = [factor](i64, int floating, i64 n, char* x) {
+        const auto single = static_cast<float>(factor);
+        char* by = floating == 0 ? const_cast<char*>(reinterpret_cast<const char*>(&single))
+                                 : const_cast<char*>(reinterpret_cast<const char*>(&factor));
+        char* const arrays[] = {x, x, by};
+        const i64 step = float_size(floating), strides[] = {step, step, 0};
+        kernels().elementwise[op_mul][floating](n, arrays, strides, nullptr);
+    };
+    list.each(shrink);
+    return none();
+}
+
 }  // namespace
 
 void add_optimisers(std::vector<Kernel>& list) {
@@ -142,6 +235,8 @@ void add_optimisers(std::vector<Kernel>& list) {
                     "params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, *, lr, beta1, beta2, eps, weight_decay, "
                     "step, decoupled, maximize",
                     adam});
+    list.push_back({"total_norm", "arrays", total_norm});
+    list.push_back({"limit_norm", "arrays, norm, most", limit_norm});
 }
 
 }  // namespace tge

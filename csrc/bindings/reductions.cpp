@@ -1,8 +1,7 @@
 // sum, amax, amin, argmax, argmin over any axes of any layout.
-#include "reductions.h"
-
 #include "../cpu/isa.h"
 #include "../cpu/threads.h"
+#include "windows.h"
 
 namespace tge {
 
@@ -53,10 +52,14 @@ struct Job {
     double* partial;        // [output][chunk], or [outer][chunk][column]
 
     void row_pieces(i64 begin, i64 end) const {
-        const i64 size = float_size(floating);
-        for (i64 i = begin; i < end; ++i) {
+        const auto rows_of = table->reduce_rows[kind][floating];
+        const i64 stride = kept.strides.empty() ? 0 : kept.strides.back();
+        const i64 together = chunks > 1 || kept.shape.empty() ? 1 : kept.shape.back();  // rows of one stride
+        for (i64 i = begin; i < end;) {
             const i64 start = i % chunks * chunk, length = n - start < chunk ? n - start : chunk;
-            partial[i] = table->reduce_row[kind][floating](length, data + kept.offset(i / chunks) + start * size);
+            const i64 left = together - i % together, count = end - i < left ? end - i : left;
+            rows_of(count, length, data + kept.offset(i / chunks) + start * float_size(floating), stride, partial + i);
+            i += count;
         }
     }
     void column_pieces(i64 begin, i64 end) const {
@@ -286,6 +289,47 @@ py::object position(Call& call, i64 (*const* rows)(i64, const void*)) {
     return result;
 }
 
+// x (outer, n, inner): lines along the axis, of which many are taken at a time.
+struct Lines {
+    const Table* table;
+    int floating;
+    i64 n, inner, all;  // all: outer · inner
+    const char* x;
+    char* y;
+
+    static constexpr i64 together = 64;
+    i64 groups() const { return inner == 1 ? (all + together - 1) / together : all / inner * ((inner + together - 1) / together); }
+    void operator()(i64 begin, i64 end) const {
+        const i64 size = float_size(floating), of_inner = (inner + together - 1) / together;
+        for (i64 group = begin; group < end; ++group) {
+            const i64 first = inner == 1 ? group * together : group % of_inner * together;
+            const i64 left = (inner == 1 ? all : inner) - first, lines = left < together ? left : together;
+            const i64 start = inner == 1 ? first * n : group / of_inner * n * inner + first;
+            table->running_sums[floating](n, inner == 1 ? 1 : inner, lines, inner == 1 ? n : 1, x + start * size,
+                                          y + start * size);
+        }
+    }
+};
+
+py::object cumsum(Call& call) {
+    const View x = call.array(0, "x");
+    const int floating = x.floating();
+    if (floating < 0) return call.decline_dtype(x);
+    const i64 axis = call.integer(1);
+    if (axis < 0 || axis >= x.nd) return call.decline("axis");
+    py::object result = new_array(float_type(floating), x.nd, x.shape);
+    if (x.size() == 0) return result;
+    const Contiguous xs(x);
+    Lines job{&kernels(), floating, x.shape[axis], 1, 0, static_cast<const char*>(xs.data()),
+              view(result.ptr(), call.name(), "out").data};
+    for (int d = static_cast<int>(axis) + 1; d < x.nd; ++d) job.inner *= x.shape[d];
+    job.all = x.size() / job.n;
+    const Unlocked unlocked(x.size() > 16384);
+    parallel_for(job.groups(), 16384 / (job.n * Lines::together) + 1,
+                 [](void* context, i64 begin, i64 end, int) { (*static_cast<Lines*>(context))(begin, end); }, &job);
+    return result;
+}
+
 py::object argmax(Call& call) { return position(call, kernels().argmax_row); }
 py::object argmin(Call& call) { return position(call, kernels().argmin_row); }
 
@@ -296,6 +340,7 @@ void add_reductions(std::vector<Kernel>& list) {
     list.push_back({"amax", "x, axes, keepdims, *, out=None", amax});
     list.push_back({"amin", "x, axes, keepdims, *, out=None", amin});
     list.push_back({"argmax", "x, axis, keepdims", argmax});
+    list.push_back({"cumsum", "x, axis", cumsum});
     list.push_back({"argmin", "x, axis, keepdims", argmin});
 }
 

@@ -115,14 +115,19 @@ struct Table {
     Inner elementwise[op_count][2];
     Inner copy[4];  // elements of 1, 2, 4 and 8 bytes
 
-    // n elements next to each other → the result, in double (exact for float32 maxima).
-    double (*reduce_row[reduction_count][2])(std::int64_t n, const void* x);
+    // Rows of n elements next to each other, row_stride bytes apart → a result each, in double (exact for maxima).
+    void (*reduce_rows[reduction_count][2])(std::int64_t rows, std::int64_t n, const void* x, std::int64_t row_stride,
+                                            double* results);
     // rows of `columns` elements → accumulators, one double per column; row_stride in bytes.
     void (*reduce_columns[reduction_count][2])(std::int64_t rows, std::int64_t columns, const void* x,
                                                std::int64_t row_stride, double* accumulators);
     std::int64_t (*argmax_row[2])(std::int64_t n, const void* x);
     std::int64_t (*argmin_row[2])(std::int64_t n, const void* x);
     double (*squared_distance[2])(std::int64_t n, const void* x, const void* y);
+    double (*square_sum[2])(std::int64_t n, const void* x);
+    // y[i, j] = Σ x[..i, j]: n sums of `lines` lines, element (i, j) at i·step + j·line_step, in elements.
+    void (*running_sums[2])(std::int64_t n, std::int64_t step, std::int64_t lines, std::int64_t line_step, const void* x,
+                            void* y);
 
     void (*softmax[2])(std::int64_t rows, std::int64_t n, const void* x, void* y);
     void (*log_softmax[2])(std::int64_t rows, std::int64_t n, const void* x, void* y);

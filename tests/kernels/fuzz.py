@@ -51,7 +51,7 @@ ARRAYS = {
     "x", "y", "a", "b", "w", "g", "q", "k", "v", "mask", "lse", "bias", "saved", "target", "weight", "index", "indices",
     "mean", "rstd", "condition", "out",
 }  # fmt: skip
-LISTS = {"params", "grads", "momenta", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs"}
+LISTS = {"params", "grads", "momenta", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs", "arrays"}
 WRITTEN = {"out", *LISTS - {"grads"}}  # what a kernel may change
 WHOLE = {"target", "index", "indices"}
 SIZES = [0, 1, 1, 2, 3, 5, 8, 17, 33]

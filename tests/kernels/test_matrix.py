@@ -146,6 +146,32 @@ def test_reductions(name, layout, isa, rng):
                         np.testing.assert_array_equal(out, result)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_cumsum(layout, isa, rng):
+    for dtype in FLOATS:
+        for shape in [(1,), (300,), (5, 7), (33, 1), (1, 33), (65, 70), (2, 3, 19), (3, 4, 67), (0, 3), (3, 0)]:
+            x = laid_out(random(rng, shape, dtype), layout)
+            for axis in range(len(shape)):
+                check("cumsum", [x], axis, ulps=2, scale=np.sum(np.abs(x)))
+    x = np.array([[1, np.nan, 2], [np.inf, 1, -np.inf]], dtype)
+    np.testing.assert_array_equal(native.cumsum(x, 1), [[1, np.nan, np.nan], [np.inf, np.inf, np.nan]])
+    for axis in (2, -3):
+        with pytest.raises(ValueError):  # NumPy's own
+            native.cumsum(x, axis)
+    np.testing.assert_array_equal(native.cumsum(np.arange(4), 0), [0, 1, 3, 6])
+
+
+def test_extremes_of_columns_and_short_rows_keep_nan(isa, rng):
+    x = rng.normal(size=(70, 70)).astype(np.float32)
+    for place in ((0, 3), (33, 40), (69, 69)):
+        x[place] = np.nan
+    for name in ("amax", "amin"):
+        for axis in (0, 1):
+            with np.errstate(all="ignore"):
+                wanted = getattr(np, name)(x, axis)
+            np.testing.assert_array_equal(getattr(native, name)(x, (axis,), False), wanted)
+
+
 def test_empty_reductions():
     x = np.zeros((0, 3), np.float32)
     np.testing.assert_array_equal(native.sum(x, (0,), False), np.zeros(3))

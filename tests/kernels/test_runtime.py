@@ -121,6 +121,37 @@ def test_optimisers_change_nothing_when_they_refuse():
     assert all((x == 1).all() for x in p)
 
 
+def test_norm_of_a_list_and_its_limit(isa, rng):
+    shapes = [(3, 5), (), (0, 4), (70_001,), (17, 33)]
+    for dtype in (np.float32, np.float64):
+        x = [np.asarray(rng.normal(size=shape)).astype(dtype) for shape in shapes]
+        wide = [a.astype(np.float64) for a in x]
+        wanted = reference.total_norm(wide)
+        given = [np.asfortranarray(x[0])[:, ::-1], *x[1:4], x[4].astype(np.float64)]  # layouts and dtypes as they come
+        norm = native.total_norm(given)
+        assert norm.dtype == dtype
+        assert norm.shape == ()
+        assert_close(norm, wanted, 2)
+        for most in (1e9, 1.0, 0.0):
+            mine, theirs = [a.copy() for a in x], [a.copy() for a in wide]
+            native.limit_norm(mine, norm, most)
+            reference.limit_norm(theirs, norm, most)
+            for a, b in zip(mine, theirs, strict=True):
+                assert_close(a, b, 2)
+    assert native.total_norm([np.full(3, 1e30, np.float32)]) == np.float32(np.sqrt(3) * 1e30)  # squared in float64
+    for value in (np.nan, np.inf):
+        assert_close(native.total_norm([np.array([1, value], np.float32)]), np.float32(value))
+    x = [np.ones(3, np.float32)]
+    native.limit_norm(x, np.asarray(np.nan, np.float32), 1.0)
+    assert np.isnan(x[0]).all()
+    fixed = np.ones(3, np.float32)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        native.limit_norm([fixed], np.asarray(2, np.float32), 1.0)
+    with pytest.raises(TypeError, match="list of arrays"):
+        native.total_norm(fixed)
+
+
 def workload(seed=0):
     """Results of kernels large enough to be shared between threads."""
     rng = np.random.default_rng(seed)
@@ -142,6 +173,11 @@ def workload(seed=0):
         native.dropout(x, 0.5, 1, 2, 3),
         native.cross_entropy(x, target, None, -100, 0.1, "mean")[0],
         native.linear(x, y, y[:, 0]),
+        native.cumsum(x, 0),
+        native.cumsum(x, 1),
+        native.total_norm([x, y[0]]),
+        *native.batch_norm(x[:, :, None], y[0], y[1], 1e-5),
+        *native.batch_norm_backward(y[:, :, None], x[:, :, None], y[0], y[1], y[2]),
     ]
     p, g, m, v = x.copy(), y.copy(), np.zeros_like(x), np.zeros_like(x)
     native.adam(

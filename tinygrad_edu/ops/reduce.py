@@ -55,6 +55,22 @@ class Mean(Operation):
         return Sum.fused_backward(ctx, K.div(g, ctx.n))
 
 
+class Norm(Operation):
+    """y = √Σx² over everything, added in float64;  dx = g·x/y, but 0 where y is 0: the middle of the subgradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = K.total_norm([x])
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        x, y = ctx.saved_tensors
+        zero = y == 0
+        return x * where(zero, 0.0, g / where(zero, 1.0, y))
+
+
 class Extreme(Operation):
     """y = max or min over axes;  g shared equally among the entries that equal y."""
 
@@ -219,6 +235,8 @@ def norm(input: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> An
         return sum(input.abs(), dim, keepdim)
     if not p > 0:
         raise ShapeError(f"norm: p is {p}; it must be positive")
+    if p == 2 and dim is None and not keepdim:
+        return Norm.apply(input)
     total = sum(input * input if p == 2 else input.abs() ** p, dim, keepdim)
     if p == 2:
         return Root.apply(total)

@@ -111,8 +111,102 @@ TGE_INLINE T* run(const void* x, const Norm& a, i64 row, i64 c) {
     return const_cast<T*>(static_cast<const T*>(x)) + (row * a.channels + c) * a.n;
 }
 
+// ---- batch norm of (N, C): channels are columns, several vectors of them at a time, in float64
+template <class T>
+struct InDoubles {
+    using L = Direct<double>;
+};
+template <>
+struct InDoubles<float> {
+    using L = Widened;
+};
+// `count` vectors next to each other, whole ones or one of some lanes.
+template <class L, int count, bool whole>
+struct Columns {
+    using T = typename L::Store;
+    i64 c, lanes;
+    TGE_INLINE D load(const void* p, i64 at, int j) const {
+        const T* from = static_cast<const T*>(p) + at + c + j * L::W;
+        return whole ? L::load(from) : load_part<L>(from, lanes, 0);
+    }
+    TGE_INLINE void store(void* p, i64 at, int j, D v) const {
+        T* to = static_cast<T*>(p) + at + c + j * L::W;
+        if (whole) L::store(to, v);
+        else store_part<L>(to, lanes, v);
+    }
+    // f(j) for each vector.
+    template <class Fn>
+    static TGE_INLINE void each(const Fn& f) {
+#pragma GCC unroll 4
+        for (int j = 0; j < count; ++j) f(j);
+    }
+
+    void forward(const Norm& a) const {
+        const i64 rows = a.rows, step = a.channels;
+        const double n = static_cast<double>(rows);
+        const void* x = a.x;
+        D sum[count] = {}, square[count] = {}, m[count], scale[count], shift[count];
+        for (i64 r = 0; r < rows; ++r) each([&](int j) __attribute__((always_inline)) { sum[j] += load(x, r * step, j); });
+        each([&](int j) __attribute__((always_inline)) {
+            store(a.mean, 0, j, sum[j] / n);
+            m[j] = load(a.mean, 0, j);  // as it is rounded
+        });
+        for (i64 r = 0; r < rows; ++r)
+            each([&](int j) __attribute__((always_inline)) {
+                const D v = load(x, r * step, j) - m[j];
+                square[j] += v * v;
+            });
+        each([&](int j) __attribute__((always_inline)) {
+            const D r = 1 / vsqrt(square[j] / n + a.eps);
+            store(a.rstd, 0, j, r);
+            scale[j] = a.weight ? r * load(a.weight, 0, j) : r;
+            shift[j] = a.bias ? load(a.bias, 0, j) : D{};
+        });
+        void* y = a.y;
+        for (i64 r = 0; r < rows; ++r)
+            each([&](int j) __attribute__((always_inline)) { store(y, r * step, j, (load(x, r * step, j) - m[j]) * scale[j] + shift[j]); });
+    }
+
+    void backward(const Norm& a, void* dw, void* db) const {
+        const i64 rows = a.rows, step = a.channels;
+        const double n = static_cast<double>(rows);
+        const void *x = a.x, *g = a.g;
+        D sum[count] = {}, product[count] = {}, m[count], scale[count], slope[count];
+        each([&](int j) __attribute__((always_inline)) { m[j] = load(a.mean, 0, j); });
+        for (i64 r = 0; r < rows; ++r)
+            each([&](int j) __attribute__((always_inline)) {
+                const D v = load(g, r * step, j);
+                sum[j] += v;
+                product[j] += v * (load(x, r * step, j) - m[j]);
+            });
+        each([&](int j) __attribute__((always_inline)) {
+            const D r = load(a.rstd, 0, j);
+            store(dw, 0, j, product[j] * r);
+            store(db, 0, j, sum[j]);
+            scale[j] = a.weight ? r * load(a.weight, 0, j) : r;
+            slope[j] = product[j] / n * r * r;
+            sum[j] = sum[j] / n;
+        });
+        void* dx = a.y;
+        for (i64 r = 0; r < rows; ++r)
+            each([&](int j) __attribute__((always_inline)) {
+                const D xhat = load(x, r * step, j) - m[j];
+                store(dx, r * step, j, (load(g, r * step, j) - sum[j] - xhat * slope[j]) * scale[j]);
+            });
+    }
+};
+template <class T, class Fn>
+TGE_INLINE void each_columns(i64 begin, i64 end, const Fn& f) {
+    using L = typename InDoubles<T>::L;
+    i64 c = begin;
+    for (; c + 4 * L::W <= end; c += 4 * L::W) f(Columns<L, 4, true>{c, L::W});
+    for (; c + L::W <= end; c += L::W) f(Columns<L, 1, true>{c, L::W});
+    if (c < end) f(Columns<L, 1, false>{c, end - c});
+}
+
 template <class T>
 void batch_norm(const Norm& a, i64 begin, i64 end) {
+    if (a.n == 1) return each_columns<T>(begin, end, [&a](auto columns) { columns.forward(a); });
     const double count = static_cast<double>(a.rows * a.n);
     for (i64 c = begin; c < end; ++c) {
         double sum = 0, square = 0;
@@ -133,6 +227,8 @@ void batch_norm(const Norm& a, i64 begin, i64 end) {
 
 template <class T>
 void batch_norm_backward(const Norm& a, i64 begin, i64 end, void* dw, void* db) {
+    if (a.n == 1)
+        return each_columns<T>(begin, end, [&a, dw, db](auto columns) { columns.backward(a, dw, db); });
     const double count = static_cast<double>(a.rows * a.n);
     for (i64 c = begin; c < end; ++c) {
         const T m = static_cast<const T*>(a.mean)[c], r = static_cast<const T*>(a.rstd)[c];
