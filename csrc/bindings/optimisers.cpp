@@ -20,6 +20,7 @@ struct Item {
 };
 
 struct Step {
+    std::vector<py::object> sequences;
     std::vector<Item> items;
     std::vector<i64> first_piece;  // of each item, and the number of all
     int floating = -1;
@@ -61,21 +62,28 @@ struct Step {
     }
 };
 
-// False: the call has been declined.
+// A list's or tuple's arrays, held while they are worked on: another thread of Python may change the list meanwhile.
+py::object held(const Call& call, std::size_t at) {
+    PyObject* const given = call.slot[at];
+    if (!PyList_Check(given) && !PyTuple_Check(given))
+        throw py::type_error(std::string(call.name()) + ": expected a list of arrays, not " + Py_TYPE(given)->tp_name);
+    py::object tuple = py::reinterpret_steal<py::object>(PySequence_Tuple(given));
+    if (!tuple) throw py::error_already_set();
+    return tuple;
+}
+
+// False: the call has been declined. `sequences` keeps the arrays alive.
 bool take(Call& call, Step& step, const std::vector<std::size_t>& lists) {
+    std::vector<py::object>& sequences = step.sequences;
     static const char* const roles[] = {"params", "grads", "state 1", "state 2", "state 3"};
-    std::vector<py::object> sequences;
     Py_ssize_t count = -1;
     for (const std::size_t at : lists) {
         if (!call.given(at)) {
             sequences.emplace_back();
             continue;
         }
-        if (!PyList_Check(call.slot[at]) && !PyTuple_Check(call.slot[at]))
-            throw py::type_error(std::string(call.name()) + ": expected a list of arrays, not " +
-                                 Py_TYPE(call.slot[at])->tp_name);
-        sequences.push_back(py::reinterpret_borrow<py::object>(call.slot[at]));
-        const Py_ssize_t n = PySequence_Fast_GET_SIZE(sequences.back().ptr());
+        sequences.push_back(held(call, at));
+        const Py_ssize_t n = PyTuple_GET_SIZE(sequences.back().ptr());
         if (count >= 0 && n != count)
             throw py::value_error(std::string(call.name()) + ": " + std::to_string(count) + " parameters, but " +
                                   std::to_string(n) + " entries in another list");
@@ -86,7 +94,7 @@ bool take(Call& call, Step& step, const std::vector<std::size_t>& lists) {
         for (std::size_t a = 0; a < lists.size(); ++a) {
             if (!sequences[a]) continue;
             View& v = item.arrays[a];
-            v = view(PySequence_Fast_GET_ITEM(sequences[a].ptr(), i), call.name(), roles[a]);
+            v = view(PyTuple_GET_ITEM(sequences[a].ptr(), i), call.name(), roles[a]);
             if (!same_shape(v, item.arrays[0]))
                 throw py::value_error(std::string(call.name()) + ": parameter " + std::to_string(i) + " has shape " +
                                       shape_text(item.arrays[0]) + ", its " + roles[a] + " " + shape_text(v));
@@ -135,18 +143,17 @@ py::object adam(Call& call) {
 
 // ---- lists of arrays as one long vector
 struct List {
+    py::object arrays;
     std::vector<View> views;
     std::vector<std::unique_ptr<LastAxes>> copies;  // of those that are not contiguous
     std::vector<i64> first_piece;                   // of each array, and the number of all
 
     // False: the call has been declined.
     bool take(Call& call, bool in_place) {
-        if (!PyList_Check(call.slot[0]) && !PyTuple_Check(call.slot[0]))
-            throw py::type_error(std::string(call.name()) + ": expected a list of arrays, not " +
-                                 Py_TYPE(call.slot[0])->tp_name);
+        arrays = held(call, 0);
         first_piece.push_back(0);
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(call.slot[0]); ++i) {
-            View v = view(PySequence_Fast_GET_ITEM(call.slot[0], i), call.name(), "arrays");
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(arrays.ptr()); ++i) {
+            View v = view(PyTuple_GET_ITEM(arrays.ptr(), i), call.name(), "arrays");
             if (v.floating() < 0) return call.decline_dtype(v), false;
             if (in_place && !(v.writable && v.contiguous)) return call.decline("not contiguous"), false;
             if (!v.contiguous) {

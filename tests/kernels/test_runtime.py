@@ -152,6 +152,24 @@ def test_norm_of_a_list_and_its_limit(isa, rng):
         native.total_norm(fixed)
 
 
+def test_a_list_may_change_while_it_is_worked_on():
+    x = [np.ones(1 << 18) for _ in range(40)]
+    started, results = threading.Event(), []
+
+    def work():
+        started.set()
+        for _ in range(20):
+            results.append(float(native.total_norm(x)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    started.wait()
+    while thread.is_alive():  # the only references to these arrays
+        x[:] = [np.ones(1 << 18) for _ in range(40)]
+    thread.join()
+    assert set(results) == {np.sqrt(40.0 * (1 << 18))}
+
+
 def workload(seed=0):
     """Results of kernels large enough to be shared between threads."""
     rng = np.random.default_rng(seed)
