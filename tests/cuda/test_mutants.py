@@ -24,3 +24,12 @@ def test_of_two_equal_numbers(name: str) -> None:
     for dtype in FLOATS:
         a, b = np.array([[1, 2, 3, -1, 0], [1, 3, 2, 1, -0.0]], dtype)
         check(name, [placed(a), placed(b)])
+
+
+def test_softplus_is_a_line_from_its_threshold_on() -> None:
+    """Of x · β; just below it the difference from a line shows in float64."""
+    for beta, threshold in ((1.5, 9.0), (0.5, 3.0), (2.0, 20.0)):
+        at = threshold / beta
+        x = placed(np.array([at, np.nextafter(at, 99), np.nextafter(at, 0), at - 1, at + 1, -1, 0.5]))
+        check("softplus", [x], beta, threshold, ulps=4)
+        check("softplus_backward", [placed(np.linspace(1, 2, 7)), x], beta, threshold, ulps=8)

@@ -3,7 +3,8 @@
     python tests/cuda_host/mutate.py --per-file 8 --jobs 2
 
 A mutant is killed if a test fails, the checks report it, or it does not come to an end. The list of those that live is
-for reading: each is a test that is missing, or a change that means the same.
+for reading: each is a test that is missing, or a change that means the same. The latter are kept in `equivalents.py`,
+with the reason, and not tried again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from cuda_host.equivalents import EQUIVALENT
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "csrc" / "cuda"
@@ -72,7 +76,7 @@ class Mutant:
     file: str
     kind: str
     line: int
-    before: str
+    after: str  # the changed line
     text: str
 
 
@@ -87,8 +91,9 @@ def mutants(file: str) -> Iterator[Mutant]:
                 continue
             new = replacement or changed(m)
             text = source[: m.start()] + new + source[m.end() :]
-            if new != m[0]:
-                yield Mutant(file, kind, source.count("\n", 0, start) + 1, line.strip(), text)
+            after = text[start : text.find("\n", start + len(line) + len(new) - len(m[0]))].strip()
+            if new != m[0] and after not in EQUIVALENT.get(file, {}):
+                yield Mutant(file, kind, source.count("\n", 0, start) + 1, after, text)
 
 
 def changed(m: re.Match[str]) -> str:
@@ -158,7 +163,7 @@ def main() -> int:
             ends[end] += 1
             mark = "LIVES" if end == "lives" else end
             print(
-                f"{time.strftime('%H:%M:%S')} {mutant.file}:{mutant.line} {mutant.kind}: {mark}  {mutant.before[:90]}",
+                f"{time.strftime('%H:%M:%S')} {mutant.file}:{mutant.line} {mutant.kind}: {mark}  {mutant.after}",
                 flush=True,
             )
     counted = sum(ends.values()) - ends["does not compile"]

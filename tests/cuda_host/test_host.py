@@ -343,3 +343,13 @@ def test_fibers_on_other_processors() -> None:
     script = PORTABLE.replace("SAMPLES", str(Path(__file__).parent / "kernels" / "samples.cu"))
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_list_of_equivalent_mutants_is_about_lines_that_are_there() -> None:
+    from cuda_host import mutate
+
+    assert mutate.OF_FILE.keys() == {path.name for path in mutate.SOURCES.iterdir() if path.suffix in (".cu", ".cuh")}
+    listed = {(file, line) for file, lines in mutate.EQUIVALENT.items() for line in lines}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mutate, "EQUIVALENT", {})
+        assert listed <= {(m.file, m.after) for file in mutate.OF_FILE for m in mutate.mutants(file)}

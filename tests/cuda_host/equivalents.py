@@ -1,0 +1,40 @@
+"""Changes of the kernels that `mutate.py` can make and no test can notice, and why: read by a person, one by one."""
+
+from __future__ import annotations
+
+_FLAT = "in a shape of one dimension the others' strides are 0"
+_MORE = "shared memory that nobody uses"
+EQUIVALENT: dict[str, dict[str, str]] = {  # file → changed line → why it means the same
+    "common.cuh": {
+        "if (n.n0 * n.n1 * n.n2 == 1) return {1, 0, 0, i};": _FLAT,
+        "if (n.n0 * n.n1 * n.n2 == 1) return {0, 1, 0, i};": _FLAT,
+        "if (n.n0 * n.n1 * n.n2 == 1) return {0, 0, 1, i};": _FLAT,
+    },
+    "gemm.cu": {
+        "for (i32 k0 = 0; k0 <= p.k; k0 += BK) {": "one tile more, all of it beyond the sum: zeros",
+    },
+    "gemm128.cu": {
+        "__shared__ __align__(16) f32 as[3][DEPTH][WIDE], bs[2][DEPTH][WIDE];": _MORE,
+        "__shared__ __align__(16) f32 as[2][DEPTH][WIDE], bs[3][DEPTH][WIDE];": _MORE,
+    },
+    "integers.cu": {
+        "SIGNED(abs, v <= 0 ? -v : v)": "−0 is 0",
+        "OPERATION(minimum, a <= b ? a : b)": "equal numbers are the same",
+        "OPERATION(maximum, a >= b ? a : b)": "equal numbers are the same",
+    },
+    "order.cu": {
+        "for (i64 from = 0; from <= n; from += MAX_THREADS) {": "a wave more, all of it beyond the row",
+    },
+    "reduce.cu": {
+        "return (Largest ? a.value >= b.value : a.value < b.value) ? a : b;": "equal numbers have been dealt with",
+        "return (Largest ? a.value > b.value : a.value <= b.value) ? a : b;": "equal numbers have been dealt with",
+    },
+    "softmax.cu": {
+        "if (counts && !known && threadIdx.x != 0) report(fault, CROSS_ENTROPY, r, t);": "others tell it",
+        "if (counts && !known && threadIdx.x == 1) report(fault, CROSS_ENTROPY, r, t);": "another tells it",
+    },
+    "windows.cu": {
+        "return all ? last - first : (last <= n ? last : n) - (first > 0 ? first : 0);": "equal numbers are the same",
+        "return all ? last - first : (last < n ? last : n) - (first >= 0 ? first : 0);": "equal numbers are the same",
+    },
+}
