@@ -19,8 +19,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {  # file → changed line → why it me
     },
     "integers.cu": {
         "SIGNED(abs, v <= 0 ? -v : v)": "−0 is 0",
+        "SIGNED(abs, v < 1 ? -v : v)": "−0 is 0",
         "OPERATION(minimum, a <= b ? a : b)": "equal numbers are the same",
         "OPERATION(maximum, a >= b ? a : b)": "equal numbers are the same",
+    },
+    "optimisers.cu": {
+        "if (threadIdx.x == 1) *norm = (T)sqrt(sum);": "every thread of the block has the sum",
     },
     "order.cu": {
         "for (i64 from = 0; from <= n; from += MAX_THREADS) {": "a wave more, all of it beyond the row",
@@ -28,6 +32,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {  # file → changed line → why it me
     "reduce.cu": {
         "return (Largest ? a.value >= b.value : a.value < b.value) ? a : b;": "equal numbers have been dealt with",
         "return (Largest ? a.value > b.value : a.value <= b.value) ? a : b;": "equal numbers have been dealt with",
+    },
+    "rows.cu": {
+        "if (threadIdx.x == 1) {": "every thread of the block has the sums",
     },
     "softmax.cu": {
         "if (counts && !known && threadIdx.x != 0) report(fault, CROSS_ENTROPY, r, t);": "others tell it",
