@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cuda_host import host_gpu, missing  # not tests.cuda_host: its memory is a list of its own
 
-from tests.cuda_host import host_gpu, missing
 from tinygrad_edu.kernels.cuda import gpu as module
 
 
