@@ -46,19 +46,22 @@ struct Job {
     Reduction kind;
     int floating;
     const char* data;
-    Dims kept, reduced;
+    Dims kept, reduced;     // in the row case, of the reduced dimensions all but the last
     i64 n, chunks;          // length of a row and its number of chunks
+    i64 parts;              // rows behind one output, times chunks
     i64 rows, columns;      // the column case: rows are reduced, columns next to each other are kept
-    double* partial;        // [output][chunk], or [outer][chunk][column]
+    double* partial;        // [output][row][chunk], or [outer][chunk][column]
 
     void row_pieces(i64 begin, i64 end) const {
         const auto rows_of = table->reduce_rows[kind][floating];
-        const i64 stride = kept.strides.empty() ? 0 : kept.strides.back();
-        const i64 together = chunks > 1 || kept.shape.empty() ? 1 : kept.shape.back();  // rows of one stride
+        const Dims& next = reduced.shape.empty() ? kept : reduced;  // what the next row is a step further in
+        const i64 stride = next.strides.empty() ? 0 : next.strides.back();
+        const i64 together = chunks > 1 || next.shape.empty() ? 1 : next.shape.back();  // rows of one stride
         for (i64 i = begin; i < end;) {
-            const i64 start = i % chunks * chunk, length = n - start < chunk ? n - start : chunk;
+            const i64 part = i % parts, start = part % chunks * chunk, length = n - start < chunk ? n - start : chunk;
             const i64 left = together - i % together, count = end - i < left ? end - i : left;
-            rows_of(count, length, data + kept.offset(i / chunks) + start * float_size(floating), stride, partial + i);
+            const i64 at = kept.offset(i / parts) + reduced.offset(part / chunks) + start * float_size(floating);
+            rows_of(count, length, data + at, stride, partial + i);
             i += count;
         }
     }
@@ -96,23 +99,38 @@ Scratch scratch(i64 count, i64 size) {
     return Scratch(static_cast<std::size_t>(bytes));
 }
 
+// How the elements behind one result lie: in rows next to each other, in columns whose neighbours belong to the
+// neighbouring results, or in neither way.
+enum class Lies { rows, columns, otherwise };
+Lies lies(const Dims& kept, const Dims& reduced, i64 size) {
+    constexpr i64 shortest = 32;  // of several rows behind one result: else a copy takes less than a call for each
+    const std::size_t dims = reduced.shape.size();
+    const bool columns = dims <= 1 && !kept.shape.empty() && kept.strides.back() == size;
+    if (dims == 0) return columns ? Lies::columns : kept.shape.empty() ? Lies::rows : Lies::otherwise;
+    if (reduced.strides.back() == size && (dims == 1 || reduced.shape.back() >= shortest)) return Lies::rows;
+    return columns ? Lies::columns : Lies::otherwise;
+}
+
 // Writes the kept elements, in C order, to `to`.
 void reduce(Reduction kind, int floating, const View& x, const Dims& kept, const Dims& reduced, char* to) {
     const i64 size = float_size(floating), outputs = kept.size();
-    Job job{&kernels(), kind, floating, x.data, kept, reduced, reduced.size(), 1, 0, 0, nullptr};
-    const bool rows_lie_together = reduced.shape.empty() || (reduced.shape.size() == 1 && reduced.strides[0] == size);
-    const bool columns_do = reduced.shape.size() <= 1 && !kept.shape.empty() && kept.strides.back() == size;
-    if (!columns_do || (rows_lie_together && !reduced.shape.empty())) {
-        if (!rows_lie_together) throw std::logic_error("reduce: needs a copy");
+    Job job{&kernels(), kind, floating, x.data, kept, reduced, reduced.size(), 1, 1, 0, 0, nullptr};
+    if (lies(kept, reduced, size) == Lies::rows) {
+        if (!reduced.shape.empty()) {
+            job.n = reduced.shape.back();
+            job.reduced.shape.pop_back();
+            job.reduced.strides.pop_back();
+        }
         job.chunks = job.n > chunk ? (job.n + chunk - 1) / chunk : 1;
-        const Scratch partial = scratch(outputs * job.chunks, sizeof(double));
+        job.parts = job.reduced.size() * job.chunks;
+        const Scratch partial = scratch(outputs * job.parts, sizeof(double));
         if (!partial) throw std::bad_alloc();
         job.partial = reinterpret_cast<double*>(partial.data());
-        share<&Job::row_pieces>(job, outputs * job.chunks, job.n < chunk ? job.n : chunk);
-        if (job.chunks > 1)
+        share<&Job::row_pieces>(job, outputs * job.parts, job.n < chunk ? job.n : chunk);
+        if (job.parts > 1)
             for (i64 i = 0; i < outputs; ++i) {
-                double all = job.partial[i * job.chunks];
-                for (i64 c = 1; c < job.chunks; ++c) all = combine(kind, all, job.partial[i * job.chunks + c]);
+                double all = job.partial[i * job.parts];
+                for (i64 p = 1; p < job.parts; ++p) all = combine(kind, all, job.partial[i * job.parts + p]);
                 job.partial[i] = all;
             }
         return store(floating, outputs, job.partial, to);
@@ -217,13 +235,10 @@ py::object reduction(Call& call, Reduction kind) {
     Dims kept, reduced;
     split(x, p, kept, reduced);
     const i64 size = float_size(floating);
-    const bool direct = (reduced.shape.empty() && (kept.shape.empty() || kept.strides.back() == size)) ||
-                        (reduced.shape.size() == 1 && (reduced.strides[0] == size ||
-                                                       (!kept.shape.empty() && kept.strides.back() == size)));
     const Scratch temporary = scratch(out.contiguous ? 0 : outputs, size);
     if (!temporary) throw std::bad_alloc();
     char* target = out.contiguous ? out.data : temporary.data();
-    if (direct || p.count == 0) {
+    if (p.count == 0 || lies(kept, reduced, size) != Lies::otherwise) {
         if (p.count == 0) {
             reduced = Dims();
             reduced.shape.push_back(0);
@@ -297,9 +312,13 @@ struct Lines {
     const char* x;
     char* y;
 
-    static constexpr i64 together = 64;
-    i64 groups() const { return inner == 1 ? (all + together - 1) / together : all / inner * ((inner + together - 1) / together); }
+    i64 together() const { return inner == 1 ? 64 : 512; }
+    i64 groups() const {
+        const i64 of_one = inner == 1 ? all : inner;
+        return all / of_one * ((of_one + together() - 1) / together());
+    }
     void operator()(i64 begin, i64 end) const {
+        const i64 together = this->together();
         const i64 size = float_size(floating), of_inner = (inner + together - 1) / together;
         for (i64 group = begin; group < end; ++group) {
             const i64 first = inner == 1 ? group * together : group % of_inner * together;
@@ -325,7 +344,7 @@ py::object cumsum(Call& call) {
     for (int d = static_cast<int>(axis) + 1; d < x.nd; ++d) job.inner *= x.shape[d];
     job.all = x.size() / job.n;
     const Unlocked unlocked(x.size() > 16384);
-    parallel_for(job.groups(), 16384 / (job.n * Lines::together) + 1,
+    parallel_for(job.groups(), 16384 / (job.n * job.together()) + 1,
                  [](void* context, i64 begin, i64 end, int) { (*static_cast<Lines*>(context))(begin, end); }, &job);
     return result;
 }

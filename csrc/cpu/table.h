@@ -125,7 +125,8 @@ struct Table {
     std::int64_t (*argmin_row[2])(std::int64_t n, const void* x);
     double (*squared_distance[2])(std::int64_t n, const void* x, const void* y);
     double (*square_sum[2])(std::int64_t n, const void* x);
-    // y[i, j] = Σ x[..i, j]: n sums of `lines` lines, element (i, j) at i·step + j·line_step, in elements.
+    // y[i, j] = Σ x[..i, j]: n sums of `lines` lines, element (i, j) at i·step + j·line_step, in elements; one of the steps
+    // is 1 (or there is one line).
     void (*running_sums[2])(std::int64_t n, std::int64_t step, std::int64_t lines, std::int64_t line_step, const void* x,
                             void* y);
 

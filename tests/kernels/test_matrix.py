@@ -149,7 +149,19 @@ def test_reductions(name, layout, isa, rng):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_cumsum(layout, isa, rng):
     for dtype in FLOATS:
-        for shape in [(1,), (300,), (5, 7), (33, 1), (1, 33), (65, 70), (2, 3, 19), (3, 4, 67), (0, 3), (3, 0)]:
+        for shape in [
+            (1,),
+            (300,),
+            (5, 7),
+            (33, 1),
+            (1, 33),
+            (65, 70),
+            (2, 3, 19),
+            (3, 4, 67),
+            (3, 1100),
+            (0, 3),
+            (3, 0),
+        ]:
             x = laid_out(random(rng, shape, dtype), layout)
             for axis in range(len(shape)):
                 check("cumsum", [x], axis, ulps=2, scale=np.sum(np.abs(x)))
@@ -170,6 +182,36 @@ def test_extremes_of_columns_and_short_rows_keep_nan(isa, rng):
             with np.errstate(all="ignore"):
                 wanted = getattr(np, name)(x, axis)
             np.testing.assert_array_equal(getattr(native, name)(x, (axis,), False), wanted)
+
+
+@pytest.mark.parametrize("name", ["sum", "amax", "amin"])
+def test_reductions_of_many_runs(name, isa, threads, rng):
+    """Long runs behind one result, channels of images, columns beyond one tile: the same bits for any number of threads."""
+    for shape, axes in [((4, 3, 70000), (0, 2)), ((9, 5, 40), (0, 2)), ((700, 1037), (0,)), ((3, 40, 2, 33), (1, 3))]:
+        x = random(rng, shape, np.float32)
+        threads(1)
+        result = check(name, [x], axes, False, ulps=4, scale=np.sum(np.abs(x)) if name == "sum" else 0)
+        threads(2)
+        np.testing.assert_array_equal(getattr(native, name)(x, axes, False), result)
+        x[(1,) * x.ndim] = np.nan
+        assert np.isnan(getattr(native, name)(x, axes, False)).sum() == 1
+
+
+def test_cumsum_of_special_numbers(isa):
+    for dtype in FLOATS:
+        zero = native.cumsum(np.full(20, -0.0, dtype), 0)
+        assert np.signbit(zero).all()
+        for value in (np.nan, np.inf, -np.inf):
+            for position in range(20):
+                x = np.ones((20, 3), dtype)
+                x[position, 1] = value
+                wanted = np.cumsum(x, 0)
+                np.testing.assert_array_equal(native.cumsum(x, 0), wanted)
+                np.testing.assert_array_equal(native.cumsum(x.T, 1).T, wanted)
+        both = np.array([1, np.inf, 2, -np.inf, 3, 4, 5, 6, 7, 8], dtype)
+        np.testing.assert_array_equal(native.cumsum(both, 0), [1, np.inf, np.inf, *[np.nan] * 7])
+    tenths = np.full(1_000_003, 0.1, np.float32)  # as exact as a sum
+    assert abs(float(native.cumsum(tenths, 0)[-1]) / (float(np.float32(0.1)) * tenths.size) - 1) < 1e-7
 
 
 def test_empty_reductions():

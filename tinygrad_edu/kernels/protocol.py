@@ -152,7 +152,8 @@ class Kernels(Protocol):
 
     # -- along an axis: running sums and order -----------------------------------------------------------------
     def cumsum(self, x: Array, axis: int) -> Array:
-        """y[i] = x[0] + … + x[i] along `axis`, added in order; integers and booleans in int64."""
+        """y[i] = x[0] + … + x[i] along `axis`, with the error of adding in order or less; integers and booleans in
+        int64."""
 
     def argsort(self, x: Array, axis: int, descending: bool) -> Array:
         """int64 positions that put `axis` in order, equal entries in their old order; NaN counts as the largest."""

@@ -26,17 +26,26 @@ struct Min {
 template <class L, class R>
 double reduce_block(i64 n, const typename L::Store* x) {
     using V = typename L::V;
-    constexpr int lanes = 4, W = L::W;
+    constexpr int lanes = 8, W = L::W;
     const auto pad = static_cast<typename L::Store>(R::neutral);
-    V a[lanes];
-    for (V& lane : a) lane = splat<V>(pad);
+    V all = splat<V>(pad);
     i64 i = 0;
-    for (; i + lanes * W <= n; i += lanes * W)
-        for (int j = 0; j < lanes; ++j) a[j] = R::combine(a[j], L::load(x + i + j * W));
-    int j = 0;
-    for (; i + W <= n; i += W, ++j) a[j] = R::combine(a[j], L::load(x + i));
-    if (i < n) a[j] = R::combine(a[j], load_part<L>(x + i, n - i, pad));
-    const V all = R::combine(R::combine(a[0], a[1]), R::combine(a[2], a[3]));
+    if (n >= lanes * W) {
+        V a[lanes];
+        for (V& lane : a) lane = splat<V>(pad);
+        for (; i + lanes * W <= n; i += lanes * W) {
+#pragma GCC unroll 8
+            for (int j = 0; j < lanes; ++j) a[j] = R::combine(a[j], L::load(x + i + j * W));
+        }
+#pragma GCC unroll 8
+        for (int half = lanes / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+            for (int j = 0; j < half; ++j) a[j] = R::combine(a[j], a[j + half]);
+        }
+        all = a[0];
+    }
+    for (; i + W <= n; i += W) all = R::combine(all, L::load(x + i));
+    if (i < n) all = R::combine(all, load_part<L>(x + i, n - i, pad));
     const auto combine = [](auto u, auto v) __attribute__((always_inline)) { return R::combine(u, v); };
     return static_cast<double>(Fold<decltype(all[0] + 0), W>::of(all, combine));
 }
@@ -57,37 +66,38 @@ void reduce_rows(i64 rows, i64 n, const void* x, i64 row_stride, double* results
             n, reinterpret_cast<const typename L::Store*>(static_cast<const char*>(x) + r * row_stride));
 }
 
-TGE_INLINE void widen(double* to, D v) { Direct<double>::store(to, v); }
-TGE_INLINE void widen(double* to, F v) {
-    FHalf halves[2];
-    __builtin_memcpy(halves, &v, sizeof v);
-    for (int k = 0; k < 2; ++k) Direct<double>::store(to + k * DW, __builtin_convertvector(halves[k], D));
-}
-
-// `count` vectors of columns, from column c on.
-template <class L, class R, int count>
-TGE_INLINE void columns(i64 rows, const char* base, i64 row_stride, i64 c, double* accumulators) {
-    typename L::V a[count];
-    for (int j = 0; j < count; ++j) a[j] = splat<typename L::V>(R::neutral);
-    for (i64 r = 0; r < rows; ++r) {
-        const auto* row = reinterpret_cast<const typename L::Store*>(base + r * row_stride) + c;
-        for (int j = 0; j < count; ++j) a[j] = R::combine(a[j], L::load(row + j * L::W));
+// `group` rows into the accumulators of n columns, whose number has been rounded up to whole vectors.
+template <class L, class R, int group>
+TGE_INLINE void add_rows(i64 n, const char* base, i64 row_stride, typename Element<typename L::V>::T* accumulators) {
+    using S = typename L::Store;
+    using A = Direct<typename Element<typename L::V>::T>;
+    const auto row = [=](int k) { return reinterpret_cast<const S*>(base + k * row_stride); };
+    i64 c = 0;
+    for (; c + L::W <= n; c += L::W) {
+        typename L::V a = A::load(accumulators + c);
+#pragma GCC unroll 8
+        for (int k = 0; k < group; ++k) a = R::combine(a, L::load(row(k) + c));
+        A::store(accumulators + c, a);
     }
-    for (int j = 0; j < count; ++j) widen(accumulators + c + j * L::W, a[j]);
+    if (c == n) return;
+    typename L::V a = A::load(accumulators + c);
+#pragma GCC unroll 8
+    for (int k = 0; k < group; ++k) a = R::combine(a, load_part<L>(row(k) + c, n - c, S(0)));
+    A::store(accumulators + c, a);
 }
 
 template <class L, class R>
-void reduce_columns(i64 rows, i64 n, const void* x, i64 row_stride, double* accumulators) {
-    const char* base = static_cast<const char*>(x);
-    i64 c = 0;
-    for (; c + 8 * L::W <= n; c += 8 * L::W) columns<L, R, 8>(rows, base, row_stride, c, accumulators);
-    for (; c + L::W <= n; c += L::W) columns<L, R, 1>(rows, base, row_stride, c, accumulators);
-    for (; c < n; ++c) {
-        double a = R::neutral;
-        for (i64 r = 0; r < rows; ++r)
-            a = R::combine(a, static_cast<double>(
-                                  reinterpret_cast<const typename L::Store*>(base + r * row_stride)[c]));
-        accumulators[c] = a;
+void reduce_columns(i64 rows, i64 columns, const void* x, i64 row_stride, double* accumulators) {
+    constexpr i64 tile = 512, group = 8;  // columns whose accumulators stay in the nearest cache; rows read side by side
+    typename Element<typename L::V>::T part[tile];
+    for (i64 c = 0; c < columns; c += tile) {
+        const char* base = static_cast<const char*>(x) + c * static_cast<i64>(sizeof(typename L::Store));
+        const i64 n = columns - c < tile ? columns - c : tile;
+        for (i64 i = 0; i < (n + L::W - 1) / L::W * L::W; ++i) part[i] = static_cast<typename Element<typename L::V>::T>(R::neutral);
+        i64 r = 0;
+        for (; r + group <= rows; r += group) add_rows<L, R, group>(n, base + r * row_stride, row_stride, part);
+        for (; r < rows; ++r) add_rows<L, R, 1>(n, base + r * row_stride, row_stride, part);
+        for (i64 i = 0; i < n; ++i) accumulators[c + i] = static_cast<double>(part[i]);
     }
 }
 
@@ -138,35 +148,72 @@ double square_sum(i64 n, const void* data) {
     return sum_lanes((a[0] + a[1]) + (a[2] + a[3]));
 }
 
-// One addition after the other, in float64; many lines at a time, since each waits for the one before.
+// v moved up by `by` lanes. What comes in is −0, which changes no number that it is added to.
+template <int by>
+TGE_INLINE D moved_up(D v) {
+    DI from{};
+    for (int i = 0; i < DW; ++i) from[i] = i < by ? DW : i - by;
+    return __builtin_shuffle(v, splat<D>(-0.0), from);
+}
+// A line of float32, W sums at a time in log₂ W steps: one after the other, each would wait for the one before.
+TGE_INLINE void running_line(i64 n, const float* x, float* y) {
+    using L = Widened;
+    D before = splat<D>(-0.0);
+    const auto sums = [&before](D v) __attribute__((always_inline)) {
+        v += moved_up<1>(v);
+        if (DW > 2) v += moved_up<2>(v);
+        if (DW > 4) v += moved_up<4>(v);
+        const D all = before + v;
+        before = before + __builtin_shuffle(v, DI{} + (DW - 1));
+        return all;
+    };
+    i64 i = 0;
+    for (; i + L::W <= n; i += L::W) L::store(y + i, sums(L::load(x + i)));
+    if (i < n) store_part<L>(y + i, n - i, sums(load_part<L>(x + i, n - i, 0)));
+}
+// Lines next to each other, in tiles whose sums stay in the nearest cache.
 template <class L>
-void running_sums(i64 n, i64 step, i64 lines, i64 line_step, const void* data, void* to) {
-    using T = typename L::Store;
-    const T* x = static_cast<const T*>(data);
-    T* y = static_cast<T*>(to);
-    i64 line = 0;
-    for (; line_step == 1 && line + L::W <= lines; line += L::W) {
-        D sum{};
-        for (i64 i = 0; i < n; ++i) {
-            sum += L::load(x + i * step + line);
-            L::store(y + i * step + line, sum);
-        }
-    }
-    constexpr int most = 8;
-    for (; line + most <= lines; line += most) {
-        double sums[most] = {};
-        for (i64 i = 0; i < n; ++i)
-            for (int j = 0; j < most; ++j) {
-                const i64 at = i * step + (line + j) * line_step;
-                y[at] = static_cast<T>(sums[j] += static_cast<double>(x[at]));
+TGE_INLINE void running_columns(i64 n, i64 step, i64 lines, const typename L::Store* data, typename L::Store* to) {
+    constexpr i64 tile = 512;
+    for (i64 line = 0; line < lines; line += tile) {
+        const auto* x = data + line;
+        auto* y = to + line;
+        const i64 width = lines - line < tile ? lines - line : tile;
+        double sums[tile];
+        for (i64 i = 0; i < (width + L::W - 1) / L::W * L::W; ++i) sums[i] = -0.0;
+        for (i64 r = 0; r < n; ++r, x += step, y += step) {
+            i64 i = 0;
+            for (; i + L::W <= width; i += L::W) {
+                const D sum = Direct<double>::load(sums + i) + L::load(x + i);
+                Direct<double>::store(sums + i, sum);
+                L::store(y + i, sum);
             }
-    }
-    for (; line < lines; ++line) {
-        double sum = 0;
-        for (i64 i = 0; i < n; ++i) {
-            const i64 at = i * step + line * line_step;
-            y[at] = static_cast<T>(sum += static_cast<double>(x[at]));
+            if (i == width) continue;
+            const D sum = Direct<double>::load(sums + i) + load_part<L>(x + i, width - i, 0);
+            Direct<double>::store(sums + i, sum);
+            store_part<L>(y + i, width - i, sum);
         }
+    }
+}
+
+// All in float64; of float64 itself one addition after the other, of several lines at a time.
+void running_sums(i64 n, i64 step, i64 lines, i64 line_step, const void* data, void* to) {
+    const float* x = static_cast<const float*>(data);
+    float* y = static_cast<float*>(to);
+    if (line_step == 1 && lines > 1) return running_columns<Widened>(n, step, lines, x, y);
+    for (i64 line = 0; line < lines; ++line) running_line(n, x + line * line_step, y + line * line_step);
+}
+void running_sums_double(i64 n, i64 step, i64 lines, i64 line_step, const void* data, void* to) {
+    const double* x = static_cast<const double*>(data);
+    double* y = static_cast<double*>(to);
+    if (line_step == 1 && lines > 1) return running_columns<Direct<double>>(n, step, lines, x, y);
+    constexpr i64 most = 8;
+    for (i64 line = 0; line < lines; line += most) {
+        const i64 together = lines - line < most ? lines - line : most, start = line * line_step;
+        double sums[most];
+        for (double& sum : sums) sum = -0.0;
+        for (i64 i = start; i < start + n; ++i)
+            for (i64 j = 0; j < together; ++j) y[i + j * line_step] = sums[j] += x[i + j * line_step];
     }
 }
 
@@ -193,8 +240,8 @@ void fill_reductions(Table& t) {
     t.squared_distance[1] = squared_distance<Direct<double>>;
     t.square_sum[0] = square_sum<Widened>;
     t.square_sum[1] = square_sum<Direct<double>>;
-    t.running_sums[0] = running_sums<Widened>;
-    t.running_sums[1] = running_sums<Direct<double>>;
+    t.running_sums[0] = running_sums;
+    t.running_sums[1] = running_sums_double;
 }
 
 }  // namespace TGE_ISA

@@ -39,7 +39,7 @@ TGE_INLINE D add_lanes(D sum, D v) { return sum + v; }
 TGE_INLINE D add_lanes(D sum, F v) {
     FHalf halves[2];
     __builtin_memcpy(halves, &v, sizeof v);
-    return sum + (__builtin_convertvector(halves[0], D) + __builtin_convertvector(halves[1], D));
+    return sum + (widened(halves[0]) + widened(halves[1]));
 }
 
 template <class T>

@@ -43,6 +43,17 @@ constexpr int DW = Simd<double>::W, FW = Simd<float>::W;
 typedef float FHalf __attribute__((vector_size(TGE_VECTOR_BYTES / 2)));  // as many floats as D has doubles
 typedef float FHalfUnaligned __attribute__((vector_size(TGE_VECTOR_BYTES / 2), aligned(4), may_alias));
 
+// Exact. GCC 12 makes four instructions of __builtin_convertvector where the processor has one.
+TGE_INLINE D widened(FHalf v) {
+#if defined(__AVX512F__)
+    return __builtin_ia32_cvtps2pd512_mask(v, D{}, static_cast<uint8_t>(-1), 4);
+#elif defined(__AVX__)
+    return __builtin_ia32_cvtps2pd256(v);
+#else
+    return __builtin_convertvector(v, D);
+#endif
+}
+
 // How a kernel sees n elements of a float type S: as vectors V of W elements, computed in the type T.
 template <class S>
 struct Direct {
@@ -59,7 +70,7 @@ struct Widened {
     using V = D;
     static constexpr int W = DW;
     static TGE_INLINE V load(const float* p) {
-        return __builtin_convertvector(*reinterpret_cast<const FHalfUnaligned*>(p), D);
+        return widened(*reinterpret_cast<const FHalfUnaligned*>(p));
     }
     static TGE_INLINE void store(float* p, V v) {
         *reinterpret_cast<FHalfUnaligned*>(p) = __builtin_convertvector(v, FHalf);
@@ -78,8 +89,41 @@ TGE_INLINE void copy_part(T* to, const T* from, i64 n) {
         }
 }
 
-// The first n < W elements, through a padded buffer: the tail of an array goes through the same instructions as the
-// rest, so a value's result does not depend on its position.
+// The first n < W elements, the others `pad`: the tail of an array goes through the same instructions as the rest, so a
+// value's result does not depend on its position. AVX-512 has instructions for it, others take a padded buffer.
+#ifdef __AVX512F__
+TGE_INLINE uint16_t first_lanes(i64 n) { return static_cast<uint16_t>((1u << n) - 1); }
+TGE_INLINE F load_first(const float* p, i64 n, F pad) { return __builtin_ia32_loadups512_mask(p, pad, first_lanes(n)); }
+TGE_INLINE D load_first(const double* p, i64 n, D pad) {
+    return __builtin_ia32_loadupd512_mask(p, pad, static_cast<uint8_t>(first_lanes(n)));
+}
+TGE_INLINE FHalf load_first(const float* p, i64 n, FHalf pad) {
+    return __builtin_ia32_loadups256_mask(p, pad, static_cast<uint8_t>(first_lanes(n)));
+}
+TGE_INLINE void store_first(float* p, i64 n, F v) { __builtin_ia32_storeups512_mask(p, v, first_lanes(n)); }
+TGE_INLINE void store_first(double* p, i64 n, D v) {
+    __builtin_ia32_storeupd512_mask(p, v, static_cast<uint8_t>(first_lanes(n)));
+}
+TGE_INLINE void store_first(float* p, i64 n, FHalf v) {
+    __builtin_ia32_storeups256_mask(p, v, static_cast<uint8_t>(first_lanes(n)));
+}
+TGE_INLINE F in_memory(Direct<float>, F v) { return v; }
+TGE_INLINE D in_memory(Direct<double>, D v) { return v; }
+TGE_INLINE FHalf in_memory(Widened, D v) { return __builtin_convertvector(v, FHalf); }
+TGE_INLINE F in_registers(Direct<float>, F v) { return v; }
+TGE_INLINE D in_registers(Direct<double>, D v) { return v; }
+TGE_INLINE D in_registers(Widened, FHalf v) { return widened(v); }
+
+template <class L>
+TGE_INLINE typename L::V load_part(const typename L::Store* p, i64 n, typename L::Store pad) {
+    const decltype(in_memory(L(), typename L::V{})) zero{};
+    return in_registers(L(), load_first(p, n, pad - zero));  // pad − 0 keeps −0 and NaN
+}
+template <class L>
+TGE_INLINE void store_part(typename L::Store* p, i64 n, typename L::V v) {
+    store_first(p, n, in_memory(L(), v));
+}
+#else
 template <class L>
 TGE_INLINE typename L::V load_part(const typename L::Store* p, i64 n, typename L::Store pad) {
     typename L::Store buffer[L::W];
@@ -93,6 +137,7 @@ TGE_INLINE void store_part(typename L::Store* p, i64 n, typename L::V v) {
     L::store(buffer, v);
     copy_part<typename L::Store, L::W>(p, buffer, n);
 }
+#endif
 
 template <class V>
 struct Element;

@@ -24,7 +24,7 @@ struct Lite {
     // 1/x for x in the range of float32: one Newton step from a float32 division.
     static TGE_INLINE D reciprocal(D x) {
         const FHalf rough = 1.0f / __builtin_convertvector(x, FHalf);
-        const D y = __builtin_convertvector(rough, D);
+        const D y = widened(rough);
         return y * (2.0 - x * y);
     }
 
