@@ -186,7 +186,7 @@ def test_extremes_of_columns_and_short_rows_keep_nan(isa, rng):
 
 @pytest.mark.parametrize("name", ["sum", "amax", "amin"])
 def test_reductions_of_many_runs(name, isa, threads, rng):
-    """Long runs behind one result, channels of images, columns beyond one tile: the same bits for any number of threads."""
+    """Long runs behind one result, channels of images, columns beyond one tile: the same bits with two threads."""
     for shape, axes in [((4, 3, 70000), (0, 2)), ((9, 5, 40), (0, 2)), ((700, 1037), (0,)), ((3, 40, 2, 33), (1, 3))]:
         x = random(rng, shape, np.float32)
         threads(1)
