@@ -57,8 +57,9 @@ docs: $(EDIT)  ## the pages of docs/ and all lessons, with their output and figu
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-sanitize: $(VENV)/stamp-dev  ## the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: $(VENV)/stamp-dev  ## the kernel tests under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer
 	PYTHON=$(BIN)/python bash tools/sanitize.sh
+	PYTHON=$(BIN)/python bash tools/sanitize.sh thread
 
 clean:  ## remove all that was built and installed; training runs stay
 	rm -rf $(VENV) .venv-* docs/_build docs/path build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
