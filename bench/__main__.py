@@ -47,10 +47,7 @@ def run(part: str, threads: int, limits: dict[str, float], quick: bool, with_com
     for case in cases:
         if match and not re.search(match, f"{case.family} {case.name}"):
             continue
-        import numpy
-
-        extra = {"numpy": numpy} if part == "kernels" and case.numpy is not None else {}
-        row = measure(case, modules | extra, limits, effort)
+        row = measure(case, modules, limits, effort)
         rows.append(row)
         click.echo(f"{case.family:18} {case.name:58} {row.get('ratio', float('nan')):6.2f} × PyTorch", err=True)
     return rows
@@ -91,7 +88,8 @@ def main(
     if "cuda" in parts:
         on_gpu(parts, quick, to_json, to_markdown)
         return
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    for variable in ("OMP_NUM_THREADS", "NPROC"):  # NPROC: JAX's
+        os.environ.setdefault(variable, str(threads))
     wanted = PARTS if "all" in parts else tuple(dict.fromkeys(parts)) or ("steps",)
     torch = engines(False)["torch"]
     import numpy

@@ -8,10 +8,11 @@ median of the ratios of neighbouring batches.
 from __future__ import annotations
 
 import gc
+import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Case:
     goal: float | None = None  # × PyTorch, for a family that has no common goal
     tolerance: float = 1e-4  # relative to the largest number of a result
     results: Callable[[Run], Any] | None = None  # what is compared, if not what one call returns
-    numpy: Callable[[], Run] | None = None
+    others: dict[str, Callable[[], Run]] = field(default_factory=dict)  # library → its program, if it is installed
 
 
 class WrongResultError(AssertionError):
@@ -51,7 +52,7 @@ def arrays(result: Any) -> list[np.ndarray]:
         return [array for part in result for array in arrays(part)]
     if isinstance(result, np.ndarray | float | int):
         return [np.asarray(result)]
-    return [np.array(result.detach().numpy())]
+    return [np.array(result.detach().numpy() if hasattr(result, "detach") else result)]
 
 
 def check(name: str, ours: Iterable[np.ndarray], theirs: Iterable[np.ndarray], tolerance: float) -> float:
@@ -128,10 +129,7 @@ def measure(case: Case, engines: dict[str, Any], limits: dict[str, float], effor
     runs: dict[str, Run] = {}
     for name, module in engines.items():
         try:
-            if name == "numpy":
-                if case.numpy is not None:
-                    runs[name] = case.numpy()
-            elif name == "torch.compile":
+            if name == "torch.compile":
                 runs[name] = module.compile(case.make(module))
             else:
                 runs[name] = case.make(module)
@@ -139,6 +137,9 @@ def measure(case: Case, engines: dict[str, Any], limits: dict[str, float], effor
             if name != "tinygrad_edu":
                 raise
             return {**row, "status": "missing", "reason": str(error).splitlines()[0]}
+    for name, program in case.others.items():
+        if importlib.util.find_spec(name):
+            runs[name] = program()
     results = case.results or (lambda run: run())
     found = {name: arrays(results(run)) for name, run in runs.items()}
     peer = next((name for name in runs if name != "tinygrad_edu"), None)

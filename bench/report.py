@@ -65,14 +65,16 @@ def families(rows: list[Row]) -> str:
 
 
 def goals(rows: list[Row]) -> str:
-    """The training steps, each against its goal."""
+    """The training steps, each against its goal, and the ratio if all arithmetic ran at the FMA peak."""
     lines = []
     for row in rows:
         seconds = row["seconds"]
         verdict = "reached" if row["ratio"] >= row["goal"] else "**missed**"
         theirs, ours = (time(seconds[name]["median"]) for name in ("torch", "tinygrad_edu"))
-        lines.append(f"{row['name']} | {theirs} | {ours} | {ratio(row)} | ≥ {row['goal']:g}, {verdict}")
-    return table("training step | PyTorch | ours | × PyTorch | goal", lines)
+        share = row["of_limit"]
+        lines.append(f"{row['name']} | {theirs} | {ours} | {ratio(row)} | ≥ {row['goal']:g}, {verdict} | "
+                     f"{100 * share:.0f} % | {row['ratio'] / share:.3g}")  # fmt: skip
+    return table("training step | PyTorch | ours | × PyTorch | goal | of the FMA peak | × PyTorch at the peak", lines)
 
 
 def memory(rows: list[Row]) -> str:

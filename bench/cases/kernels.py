@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,16 @@ def product_case(name: str, m: int, k: int, n: int, form: str) -> Case:
 
     def with_numpy() -> Run:
         a, b = first(), second()
-        return lambda: (a.T if form[0] == "T" else a) @ (b.T if form[1] == "T" else b)
+        return lambda: function(None, a, b)
+
+    def with_jax() -> Run:
+        import jax
+
+        a, b, product = jax.numpy.asarray(first()), jax.numpy.asarray(second()), jax.jit(partial(function, None))
+        return lambda: product(a, b).block_until_ready()
 
     return Case("matmul", f"{name} {form}", forward(function, first, second), flops=2.0 * m * k * n,
-                bytes=4.0 * (m * k + k * n + m * n), numpy=with_numpy)  # fmt: skip
+                bytes=4.0 * (m * k + k * n + m * n), others={"numpy": with_numpy, "jax": with_jax})  # fmt: skip
 
 
 def products(quick: bool) -> list[Case]:
