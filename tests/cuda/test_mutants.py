@@ -7,7 +7,7 @@ import pytest
 
 from tests.cuda.arrays import FLOATS, back, check, placed
 from tinygrad_edu.kernels import cuda, reference
-from tinygrad_edu.kernels.cuda.signatures import COMPARISONS
+from tinygrad_edu.kernels.cuda.signatures import BACKWARD, COMPARISONS
 
 
 def test_optimisers_add_epsilon_where_it_matters() -> None:
@@ -33,3 +33,14 @@ def test_softplus_is_a_line_from_its_threshold_on() -> None:
         x = placed(np.array([at, np.nextafter(at, 99), np.nextafter(at, 0), at - 1, at + 1, -1, 0.5]))
         check("softplus", [x], beta, threshold, ulps=4)
         check("softplus_backward", [placed(np.linspace(1, 2, 7)), x], beta, threshold, ulps=8)
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+def test_derivatives_at_zero(name: str) -> None:
+    """Where activations have a corner, and β, α and slopes are none that hide it."""
+    rest = {"leaky_relu": (0.25,), "softplus": (1.5, 20.0), "elu": (0.7,), "gelu": (False,)}
+    for dtype in FLOATS:
+        x = placed(np.array([0, -0.0, 1e-30, -1e-30, 2, -2], dtype))
+        check(
+            name, [placed(np.linspace(1, 2, 6).astype(dtype)), x], *rest.get(name.removesuffix("_backward"), ()), ulps=8
+        )

@@ -76,7 +76,7 @@ class Mutant:
     file: str
     kind: str
     line: int
-    after: str  # the changed line
+    after: str  # the changed line, without its comment
     text: str
 
 
@@ -93,7 +93,9 @@ def mutants(file: str) -> Iterator[Mutant]:
                 continue  # how many registers there may be: tests/cuda/test_compiled.py
             new = replacement or changed(m)
             text = source[: m.start()] + new + source[m.end() :]
-            after = text[start : text.find("\n", start + len(line) + len(new) - len(m[0]))].strip(" \\")
+            after = (
+                text[start : text.find("\n", start + len(line) + len(new) - len(m[0]))].split("  //")[0].strip(" \\")
+            )
             if new != m[0] and after not in EQUIVALENT.get(file, {}):
                 yield Mutant(file, kind, source.count("\n", 0, start) + 1, after, text)
 
