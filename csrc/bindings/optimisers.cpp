@@ -72,13 +72,13 @@ py::object held(const Call& call, std::size_t at) {
     return tuple;
 }
 
-// False: the call has been declined. `sequences` keeps the arrays alive.
-bool take(Call& call, Step& step, const std::vector<std::size_t>& lists) {
+// False: the call has been declined. The first `required` lists are needed, others are states that may not be kept.
+bool take(Call& call, Step& step, const std::vector<std::size_t>& lists, std::size_t required) {
     std::vector<py::object>& sequences = step.sequences;
     static const char* const roles[] = {"params", "grads", "state 1", "state 2", "state 3"};
     Py_ssize_t count = -1;
     for (const std::size_t at : lists) {
-        if (!call.given(at)) {
+        if (!call.given(at) && sequences.size() >= required) {
             sequences.emplace_back();
             continue;
         }
@@ -121,7 +121,7 @@ py::object none() { return py::none(); }
 
 py::object sgd(Call& call) {
     Step step;
-    if (!take(call, step, {0, 1, 2})) return {};
+    if (!take(call, step, {0, 1, 2}, 2)) return {};
     step.sgd = {call.number(3), call.number(4), call.number(5), call.number(6),
                 call.truth(7),  call.truth(8),  call.truth(9)};
     step.all();
@@ -130,7 +130,7 @@ py::object sgd(Call& call) {
 
 py::object adam(Call& call) {
     Step step;
-    if (!take(call, step, {0, 1, 2, 3, 4})) return {};
+    if (!take(call, step, {0, 1, 2, 3, 4}, 4)) return {};
     const double lr = call.number(5), beta1 = call.number(6), beta2 = call.number(7), decay = call.number(9);
     const double t = call.number(10);
     const bool decoupled = call.truth(11);

@@ -118,6 +118,15 @@ def test_optimisers_change_nothing_when_they_refuse():
         native.sgd(p, g, None, **settings)
     with pytest.raises(ValueError, match="entries"):
         native.sgd(p, g[:1], None, **settings)
+    for params, grads in ((p, None), (None, p)):
+        with pytest.raises(TypeError, match="list of arrays, not NoneType"):
+            native.sgd(params, grads, None, **settings)
+    rest = {"lr": 1, "beta1": 0, "beta2": 0, "eps": 1, "weight_decay": 0, "step": 1, "decoupled": False}
+    for missing in range(4):
+        lists = [p, *[[x.copy() for x in p] for _ in range(3)]]
+        lists[missing] = None
+        with pytest.raises(TypeError, match="list of arrays, not NoneType"):
+            native.adam(*lists, None, **rest, maximize=False)
     assert all((x == 1).all() for x in p)
 
 
