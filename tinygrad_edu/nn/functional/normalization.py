@@ -10,6 +10,8 @@ import numpy as np
 from ... import ops
 from ...autograd import no_grad
 from ...errors import InputError
+from ...kernels import K
+from ...kernels.protocol import Array
 
 
 def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -23,10 +25,14 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
     return ops.rms_norm(input, normalized_shape, weight, eps)
 
 
-def _update(running: Any, new: Any, momentum: float) -> None:
+def _update(running: Any, new: Array, momentum: float) -> None:
     """running ← (1 − momentum)·running + momentum·new, in place."""
-    if running is not None:
-        running.copy_(running * (1 - momentum) + new.to(running.dtype) * momentum)
+    if running is None:
+        return
+    here = running._array
+    new = new if new.dtype == here.dtype else K.cast(new, here.dtype)
+    K.add(K.mul(here, 1 - momentum), K.mul(new, momentum), out=here)
+    running._bump()
 
 
 def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
@@ -56,11 +62,10 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
         )
     y, mean, rstd = ops.batch_norm(input, weight, bias, eps)
     if count and (running_mean is not None or running_var is not None):
-        with no_grad():
-            wide = rstd.double()
-            variance = (1 / (wide * wide) - eps).clamp(min=0) * (count / (count - 1))
-            _update(running_mean, mean, momentum)
-            _update(running_var, variance, momentum)
+        wide = K.cast(rstd._array, np.float64)
+        variance = K.maximum(K.sub(K.div(1.0, K.mul(wide, wide)), eps), 0.0)
+        _update(running_mean, mean._array, momentum)
+        _update(running_var, K.mul(variance, count / (count - 1)), momentum)
     return y
 
 
@@ -89,8 +94,8 @@ def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None,
     planes = input.reshape(n, c, size)
     if running_mean is not None or running_var is not None:
         with no_grad():
-            _update(running_mean, planes.mean(2).mean(0), momentum)
-            _update(running_var, planes.var(2).mean(0), momentum)
+            _update(running_mean, planes.mean(2).mean(0)._array, momentum)
+            _update(running_var, planes.var(2).mean(0)._array, momentum)
     return ops.channel_affine(ops.layer_norm(planes, size, None, None, eps).reshape(input.shape), weight, bias)
 
 
