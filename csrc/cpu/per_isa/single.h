@@ -75,6 +75,14 @@ TGE_INLINE F fused(F a, F b, F c) {
     return a;
 #endif
 }
+// c − a·b rounded once: for −a the compiler spends an instruction.
+TGE_INLINE F fused_minus(F a, F b, F c) {
+#if defined(__AVX512F__)
+    return __builtin_ia32_vfnmaddps512_mask(a, b, c, static_cast<uint16_t>(-1), 4);
+#else
+    return fused(-a, b, c);
+#endif
+}
 #endif
 
 // -- building blocks ----------------------------------------------------------------------------------------------
@@ -85,8 +93,23 @@ TGE_INLINE F polynomial(F x, const float (&c)[N]) {
     for (int i = N - 2; i >= 0; --i) y = y * x + c[i];
     return y;
 }
-TGE_INLINE F at_most(F x, float bound) { return bound < x ? F{} + bound : x; }  // NaN passes
+// NaN passes: the processor's minimum and maximum are their second operand unless the first one is smaller, or larger.
+#if defined(__AVX512F__)
+TGE_INLINE F at_most(F x, float bound) {
+    return __builtin_ia32_minps512_mask(F{} + bound, x, x, static_cast<uint16_t>(-1), 4);
+}
+TGE_INLINE F at_least(F x, float bound) {
+    return __builtin_ia32_maxps512_mask(F{} + bound, x, x, static_cast<uint16_t>(-1), 4);
+}
+#elif defined(__AVX__)
+TGE_INLINE F at_most(F x, float bound) { return __builtin_ia32_minps256(F{} + bound, x); }
+TGE_INLINE F at_least(F x, float bound) { return __builtin_ia32_maxps256(F{} + bound, x); }
+#else
+TGE_INLINE F at_most(F x, float bound) { return bound < x ? F{} + bound : x; }
 TGE_INLINE F at_least(F x, float bound) { return bound > x ? F{} + bound : x; }
+#endif
+// −|x|
+TGE_INLINE F below_zero(F x) { return reinterpret_cast<F>(reinterpret_cast<FI>(x) | (FI{} + INT32_MIN)); }
 
 // e^(x + low) = 2ᵏ·(1 + r·q) with |r| ≤ ln 2 / 2 (Cody & Waite 1980); adding 1.5·2²³ rounds to a whole number.
 struct Reduced {
@@ -101,7 +124,7 @@ TGE_INLINE Reduced reduce(F x) {
 TGE_INLINE Reduced reduce(F x, F low) {
     const float magic = 12582912.0f;
     const F k = (x * 1.44269504f + magic) - magic;
-    const F r = (x - k * 0.693359375f) - (k * -2.12194440e-4f - low);
+    const F r = low + ((x - k * 0.693359375f) - k * -2.12194440e-4f);
     return {k, r, polynomial(r, exp_coefficients)};
 }
 
@@ -136,9 +159,9 @@ struct Logistic {
         z_low = scale(p_low, e.k);
     }
     TGE_INLINE F over(F n, F n_low) const {
-        const F s = 1.0f + z, s_low = (z - (s - 1.0f)) + z_low;
+        const F s = 1.0f + z, s_low = z - (s - 1.0f);  // z_low is too little for it
         const F rough = rough_reciprocal(s), y = n * rough;
-        const F rest = fused(-y, s_low, fused(-y, s, n) + n_low);
+        const F rest = fused_minus(y, s_low, fused_minus(y, s, n) + n_low);
         return fused(rest, rough, y);
     }
 };
@@ -239,14 +262,15 @@ struct Single {
     static TGE_INLINE F tanh(F x) { return copysign(piecewise<true>(at_most(vabs(x), 9.02f), tanh_table), x); }
     static TGE_INLINE F erf(F x) { return copysign(piecewise<true>(at_most(vabs(x), 3.95f), erf_table), x); }
     static TGE_INLINE F sigmoid(F x) {
-        const Logistic e(reduce(at_least(-vabs(x), -far)));
-        return e.over(x >= 0.0f ? F{} + 1.0f : e.z, x >= 0.0f ? F{} : e.z_low);
+        const Logistic e(reduce(at_least(below_zero(x), -far)));
+        const F y = e.over(e.z, e.z_low);
+        return x >= 0.0f ? 1.0f - y : y;
     }
 
     // The smooth rectifiers are x₊ − a·σ(−a) with a = |x|, for their σ that tends to 0 and 1.
-    static TGE_INLINE F rectified(F x, F a, const Reduced& power) {
+    static TGE_INLINE F rectified(F x, F minus_a, const Reduced& power) {
         const Logistic e(power);
-        return at_least(x, 0.0f) - scale(a * e.over(e.p, e.p_low), power.k);  // scaled last: σ may be subnormal
+        return at_least(x, 0.0f) + scale(minus_a * e.over(e.p, e.p_low), power.k);  // scaled last: σ may be subnormal
     }
     // σ(w) + x·σ(w)·(1 − σ(w))·slope, given e^−|w| and the slope of w(x).
     static TGE_INLINE F rectified_slope(F x, F a, const Reduced& power, F slope) {
@@ -255,8 +279,8 @@ struct Single {
         return (x < 0.0f ? s : 1.0f - s) + copysign(a, x) * ((s - s * s) * slope);
     }
     static TGE_INLINE F silu(F x) {
-        const F a = at_most(vabs(x), far + 5.0f);
-        return rectified(x, a, reduce(-a));
+        const F minus_a = at_least(below_zero(x), -far - 5.0f);
+        return rectified(x, minus_a, reduce(minus_a));
     }
     static TGE_INLINE F silu_slope(F x) {
         const F a = at_most(vabs(x), far);
@@ -316,7 +340,7 @@ struct Single {
     }
     static TGE_INLINE F gelu_tanh(F x) {
         const F a = at_most(vabs(x), 12.0f);
-        return rectified(x, a, gelu_tanh_power(a));
+        return rectified(x, -a, gelu_tanh_power(a));
     }
     static TGE_INLINE F gelu_tanh_slope(F x) {
         const F a = at_most(vabs(x), 12.0f);
