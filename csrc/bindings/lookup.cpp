@@ -52,23 +52,12 @@ py::object take(Call& call) {
 }
 
 // Threads share the columns, so that equal indices are summed in order whatever their number.
-struct Sums {
-    i64 n, columns, padding;
+struct Sums : RowSums {
     int floating;
-    const i64* index;
-    const char* g;
-    char* out;
 
     static void run(void* context, i64 begin, i64 end, int) {
         const Sums& s = *static_cast<Sums*>(context);
-        const Inner add = kernels().elementwise[op_add][s.floating];
-        const i64 size = float_size(s.floating), step[3] = {size, size, size};
-        for (i64 i = 0; i < s.n; ++i) {
-            if (s.index[i] == s.padding) continue;
-            char* to = s.out + (s.index[i] * s.columns + begin) * size;
-            char* const p[3] = {to, to, const_cast<char*>(s.g) + (i * s.columns + begin) * size};
-            add(end - begin, p, step, nullptr);
-        }
+        kernels().add_rows[s.floating](s, begin, end);
     }
 };
 
@@ -92,7 +81,7 @@ py::object take_backward(Call& call) {
     for (i64 i = 0; i < index.size(); ++i)
         if (places[i] < 0 || places[i] >= rows) out_of_range(call, places[i], rows);
     char* out = view(result.ptr(), call.name(), "out").data;
-    Sums job{index.size(), shape[1], padding, g.floating(), places, static_cast<const char*>(gs.data()), out};
+    Sums job{{index.size(), shape[1], padding, places, gs.data(), out}, g.floating()};
     {
         const Unlocked unlocked(g.size() > 16384);
         std::memset(out, 0, static_cast<std::size_t>(rows * shape[1] * float_size(g.floating())));

@@ -100,6 +100,14 @@ struct CrossEntropy {
     double smoothing, weight_sum;
 };
 
+// out[index[i]] += g[i] for n rows of `columns` entries, in order, but where the index is `skipped`.
+struct RowSums {
+    std::int64_t n, columns, skipped;
+    const std::int64_t* index;
+    const void* g;
+    void* out;
+};
+
 struct Sgd {
     double lr, momentum, dampening, weight_decay;
     bool nesterov, maximize, first;
@@ -162,6 +170,9 @@ struct Table {
     void (*lstm_cell_backward[2])(std::int64_t begin, std::int64_t end, std::int64_t hidden, void* const* arrays);
     void (*gru_cell[2])(std::int64_t begin, std::int64_t end, std::int64_t hidden, void* const* arrays);
     void (*gru_cell_backward[2])(std::int64_t begin, std::int64_t end, std::int64_t hidden, void* const* arrays);
+
+    // Columns [begin, end).
+    void (*add_rows[2])(const RowSums&, std::int64_t begin, std::int64_t end);
 
     // Words of Philox blocks [first, first + blocks), four per block.
     void (*philox)(std::int64_t blocks, std::uint64_t seed, std::uint32_t stream, std::uint64_t first,

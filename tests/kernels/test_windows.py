@@ -234,6 +234,20 @@ def test_avg_pool(case, include_pad, layout, isa, rng):
                 check("avg_pool_backward", g, spatial, *rest, scale=10)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3, 20])  # the last: windows too far apart to share what is read
+def test_avg_pool_reads_its_windows_alone(stride, isa, rng):
+    x = random(rng, (2, 3, 5, 600 * stride + 7), np.float32)
+    place = (1, 2, 3, 40 * stride)
+    rest = ((2, 3), (1, stride), (1, 1), False, True, None)
+    plain = check("avg_pool", x, *rest, scale=10)
+    for value in (np.nan, np.inf):
+        x[place] = value
+        y = native.avg_pool(x, *rest)
+        seen = ~np.isfinite(y)
+        np.testing.assert_array_equal(seen, ~np.isfinite(reference.avg_pool(x, *rest)))
+        np.testing.assert_array_equal(y[~seen], plain[~seen])
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shape", [(3,), (5, 7), (2, 3, 19), (0, 4), (1, 300), (65, 1)], ids=str)
 def test_layer_and_rms_norm(shape, layout, isa, rng):

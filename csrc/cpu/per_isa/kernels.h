@@ -16,6 +16,7 @@ void fill_pooling(Table&);
 void fill_norms(Table&);
 void fill_attention(Table&);
 void fill_recurrent(Table&);
+void fill_lookup(Table&);
 void fill_random(Table&);
 void fill_optimisers(Table&);
 

@@ -175,16 +175,69 @@ TGE_INLINE double divisor(const Pool& p, i64 od, i64 oh, i64 ow) {
     return static_cast<double>(n);
 }
 
+// Sums in float64 of the windows of results [from, to) of a row, whatever the windows.
+template <class T>
+TGE_INLINE void any_sums(const Pool& p, const T* x, i64 od, i64 oh, i64 from, i64 to, double* total) {
+    for (i64 o = 0; o < to - from; ++o) total[o] = 0;
+    each_entry(p, od, oh, from, to, [&](i64 first, i64 b, i64 e) {
+        for (i64 o = b; o < e; ++o) total[o - from] += static_cast<double>(x[first + o * p.stride[2]]);
+    });
+}
+
+template <class T>
+struct InDoubles {
+    using L = Direct<double>;
+};
+template <>
+struct InDoubles<float> {
+    using L = Widened;
+};
+constexpr i64 most_reach = 2048;  // entries of a row of x that `near_sums` takes at a time
+
+template <class Stride>
+TGE_INLINE void add_along(const Pool& p, const double* sums, i64 n, Stride stride, double* total) {
+    for (i64 o = 0; o < n; ++o) total[o] = sums[o * stride];
+    for (i64 k = 1; k < p.kernel[2]; ++k)
+        for (i64 o = 0; o < n; ++o) total[o] += sums[o * stride + k * p.dilation[2]];
+}
+// The same for windows that are near each other: first the rows that they see are added up, then each window's part.
+template <class T>
+TGE_INLINE void near_sums(const Pool& p, const T* x, i64 od, i64 oh, i64 from, i64 to, i64 reach, double* total) {
+    using L = typename InDoubles<T>::L;
+    using A = Direct<double>;
+    double sums[most_reach + DW];  // zero where there is padding
+    for (i64 i = 0; i < reach + DW; ++i) sums[i] = 0;
+    const i64 start = from * p.stride[2] - p.padding[2], begin = most(start, 0), end = least(start + reach, p.in[2]);
+    for (i64 kd = 0; kd < p.kernel[0]; ++kd)
+        for (i64 kh = 0; kh < p.kernel[1]; ++kh) {
+            const i64 d = od * p.stride[0] + kd * p.dilation[0] - p.padding[0];
+            const i64 h = oh * p.stride[1] + kh * p.dilation[1] - p.padding[1];
+            if (d < 0 || d >= p.in[0] || h < 0 || h >= p.in[1]) continue;
+            const T* row = x + (d * p.in[1] + h) * p.in[2];
+            i64 i = begin;
+            for (; i + L::W <= end; i += L::W) A::store(sums + i - start, A::load(sums + i - start) + L::load(row + i));
+            if (i < end) A::store(sums + i - start, A::load(sums + i - start) + load_part<L>(row + i, end - i, 0));
+        }
+    if (p.stride[2] == 1) add_along(p, sums, to - from, Constant<1>{}, total);
+    else if (p.stride[2] == 2) add_along(p, sums, to - from, Constant<2>{}, total);
+    else add_along(p, sums, to - from, p.stride[2], total);
+}
+
 template <class T>
 void avg_pool(const Pool& p, i64 begin, i64 end) {
     each_row(p, begin, end, [&p](i64 plane, i64 od, i64 oh, i64 y, i64 from, i64 to) {
         const T* x = static_cast<const T*>(p.x) + plane * plane_size(p.in);
-        double total[most_columns] = {};
-        each_entry(p, od, oh, from, to, [&](i64 first, i64 b, i64 e) {
-            for (i64 o = b; o < e; ++o) total[o - from] += static_cast<double>(x[first + o * p.stride[2]]);
-        });
-        for (i64 o = from; o < to; ++o)
-            static_cast<T*>(p.y)[y + o] = static_cast<T>(total[o - from] / divisor(p, od, oh, o));
+        double total[most_columns];
+        const i64 reach = (to - from - 1) * p.stride[2] + (p.kernel[2] - 1) * p.dilation[2] + 1;
+        const bool near = p.stride[2] < most_reach && p.kernel[2] < most_reach && p.dilation[2] < most_reach;
+        if (near && reach <= most_reach) near_sums(p, x, od, oh, from, to, reach, total);
+        else any_sums(p, x, od, oh, from, to, total);
+        const i64 others = p.divisor ? 1 : entries(p, 0, od) * entries(p, 1, oh);
+        T* const results = static_cast<T*>(p.y) + y;
+        for (i64 o = from; o < to; ++o) {
+            const i64 n = p.divisor ? p.divisor : others * entries(p, 2, o);
+            results[o] = static_cast<T>(total[o - from] / static_cast<double>(n));
+        }
     });
 }
 

@@ -20,6 +20,7 @@ static Table filled() {
     fill_norms(table);
     fill_attention(table);
     fill_recurrent(table);
+    fill_lookup(table);
     fill_random(table);
     fill_optimisers(table);
     return table;

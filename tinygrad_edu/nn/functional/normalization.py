@@ -25,7 +25,7 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
     return ops.rms_norm(input, normalized_shape, weight, eps)
 
 
-def _update(running: Any, new: Array, momentum: float) -> None:
+def _update(running: Any, new: Array, momentum: Any) -> None:
     """running ← (1 − momentum)·running + momentum·new, in place."""
     if running is None:
         return
@@ -33,6 +33,12 @@ def _update(running: Any, new: Array, momentum: float) -> None:
     new = new if new.dtype == here.dtype else K.cast(new, here.dtype)
     K.add(K.mul(here, 1 - momentum), K.mul(new, momentum), out=here)
     running._bump()
+
+
+def _variance(rstd: Array, eps: Any, factor: Any, one: Any = 1.0, zero: Any = 0.0) -> Array:
+    """factor·(1/rstd² − eps), at least 0, in float64."""
+    wide = K.cast(rstd, np.float64)
+    return K.mul(K.maximum(K.sub(K.div(one, K.mul(wide, wide)), eps), zero), factor)
 
 
 def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
@@ -62,10 +68,8 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
         )
     y, mean, rstd = ops.batch_norm(input, weight, bias, eps)
     if count and (running_mean is not None or running_var is not None):
-        wide = K.cast(rstd._array, np.float64)
-        variance = K.maximum(K.sub(K.div(1.0, K.mul(wide, wide)), eps), 0.0)
         _update(running_mean, mean._array, momentum)
-        _update(running_var, K.mul(variance, count / (count - 1)), momentum)
+        _update(running_var, _variance(rstd._array, eps, count / (count - 1)), momentum)
     return y
 
 
