@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,15 @@ def test_derivatives_at_zero(name: str) -> None:
         check(
             name, [placed(np.linspace(1, 2, 6).astype(dtype)), x], *rest.get(name.removesuffix("_backward"), ()), ulps=8
         )
+
+
+def test_one_block_does_what_many_would(gpu: Any) -> None:
+    """What lies in shared memory is not written to before all threads have read it."""
+    x = np.random.default_rng(0).integers(0, 50, (5, 600)).astype(np.float32)
+    order = gpu.empty((5, 600), np.int64)
+    gpu.launch("sort_runs_f32", (1,), (256,), order, placed(x), 5, 600, 0)
+    runs = [np.argsort(x[:, k : k + 256], axis=1, kind="stable") + k for k in (0, 256, 512)]
+    np.testing.assert_array_equal(back(order), np.concatenate(runs, axis=1))
+    sums = gpu.empty((5, 600), np.float32)
+    gpu.launch("cumsum_f32", (1,), (256,), sums, placed(x), 5, 600)
+    np.testing.assert_array_equal(back(sums), np.cumsum(x, 1))

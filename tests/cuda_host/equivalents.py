@@ -27,6 +27,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {  # file → changed line → why it me
         "__shared__ __align__(16) f32 as[3][DEPTH][WIDE], bs[2][DEPTH][WIDE];": _MORE,
         "__shared__ __align__(16) f32 as[2][DEPTH][WIDE], bs[3][DEPTH][WIDE];": _MORE,
     },
+    "indexing.cu": {
+        "y[i] = at == NOWHERE ? T(1) : x[at + place(i % width, rest).in(steps)];": "who reads it gets the error",
+    },
     "integers.cu": {
         "SIGNED(abs, v <= 0 ? -v : v)": "−0 is 0",
         "SIGNED(abs, v < 1 ? -v : v)": "−0 is 0",
@@ -40,17 +43,20 @@ EQUIVALENT: dict[str, dict[str, str]] = {  # file → changed line → why it me
         "for (i64 from = 0; from <= n; from += MAX_THREADS) {": "a wave more, all of it beyond the row",
     },
     "reduce.cu": {
+        "__shared__ State slots[ACROSS][33];": _MORE,
         "return (Largest ? a.value >= b.value : a.value < b.value) ? a : b;": "equal numbers have been dealt with",
         "return (Largest ? a.value > b.value : a.value <= b.value) ? a : b;": "equal numbers have been dealt with",
     },
     "rows.cu": {
         "if (threadIdx.x == 1) {": "every thread of the block has the sums",
+        "if (by_set && threadIdx.x == 1) {": "every thread of the block has the sums",
     },
     "softmax.cu": {
         "if (counts && !known && threadIdx.x != 0) report(fault, CROSS_ENTROPY, r, t);": "others tell it",
         "if (counts && !known && threadIdx.x == 1) report(fault, CROSS_ENTROPY, r, t);": "another tells it",
     },
     "windows.cu": {
+        "return far >= 0 && far % s == 0 && far / s < m ? far / s : -2;": "below 0 is no place, whichever",
         "return all ? last - first : (last <= n ? last : n) - (first > 0 ? first : 0);": _SAME,
         "return all ? last - first : (last < n ? last : n) - (first >= 0 ? first : 0);": _SAME,
     },

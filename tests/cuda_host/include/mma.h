@@ -68,11 +68,11 @@ inline void load_matrix_sync(fragment<accumulator, M, N, K, T>& f, const T* p, u
 }
 template <int M, int N, int K, class T>
 inline void store_matrix_sync(T* p, const fragment<accumulator, M, N, K, T>& f, unsigned stride, layout_t layout) {
+  ch_syncwarp(~0u, "wmma::store_matrix_sync", 3);  // the warp comes together; who reads what was stored waits himself
   for (int i = 0; i < f.num_elements; ++i) {
     const int e = ch_now.lane + 32 * i, r = e / N, c = e % N;
     p[layout == mem_row_major ? r * stride + c : c * stride + r] = f.x[i];
   }
-  ch_syncwarp(~0u, "wmma::store_matrix_sync", 3);
 }
 
 template <class A, class B, class C>
