@@ -92,7 +92,7 @@ def batch_norm_backward(
 @quiet
 def total_norm(arrays: Sequence[Array]) -> Array:
     squares = [np.sum(np.square(x, dtype=np.float64)) for x in arrays]
-    return np.sqrt(np.sum(squares)).astype(arrays[0].dtype).reshape(())
+    return np.asarray(np.sqrt(np.sum(squares)), arrays[0].dtype)
 
 
 @quiet
