@@ -1,6 +1,7 @@
 #include "threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -45,6 +46,31 @@ template <class Condition> void look_for(int threads, const Condition& happened)
     }
 }
 
+// A thread of the pool. After a pause the system likes to wake it on the processor where its caller is at work, and takes
+// some milliseconds to see that another one is idle. So it is woken elsewhere, and may go where it likes from then on.
+struct Helper {
+    pthread_t thread{};
+    bool asleep = false, moved = false;  // both under the pool's mutex
+
+#if defined(__linux__)
+    cpu_set_t allowed;
+    void aside() {
+        const int here = sched_getcpu();
+        if (!asleep || here < 0 || pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed) != 0) return;
+        cpu_set_t others = allowed;
+        CPU_CLR(here, &others);
+        moved = CPU_COUNT(&others) > 0 && pthread_setaffinity_np(thread, sizeof others, &others) == 0;
+    }
+    void awake() {
+        if (moved) pthread_setaffinity_np(pthread_self(), sizeof allowed, &allowed);
+        asleep = moved = false;
+    }
+#else
+    void aside() {}
+    void awake() { asleep = false; }
+#endif
+};
+
 // The pool is never destroyed (its threads may sleep until the process ends). After a fork the child makes a new one.
 class Pool {
 public:
@@ -61,6 +87,7 @@ public:
             job_.context = context;
             job_.next.store(0, std::memory_order_relaxed);
             helpers_ = threads - 1;
+            for (int i = 0; i < helpers_ && i < size_; ++i) pool_[i].aside();
             open_ = true;
             ++generation_;
         }
@@ -78,7 +105,9 @@ private:
     void grow(int helpers) {
         while (size_ < helpers) {
             try {
-                std::thread(&Pool::serve, this, size_ + 1).detach();
+                std::thread thread(&Pool::serve, this, size_ + 1);
+                pool_[size_].thread = thread.native_handle();
+                thread.detach();
             } catch (const std::system_error&) {
                 return;  // the system gives no more threads: those we have, at least this one, do the work
             }
@@ -91,7 +120,9 @@ private:
         std::uint64_t seen = 0;
         std::unique_lock<std::mutex> lock(mutex_);
         for (;;) {
+            pool_[worker - 1].asleep = true;
             wake_.wait(lock, [&] { return generation_ != seen; });
+            pool_[worker - 1].awake();
             seen = generation_;
             if (!open_ || worker > helpers_) continue;
             ++joined_;
@@ -107,6 +138,7 @@ private:
     }
 
     std::mutex callers_, mutex_;
+    Helper pool_[max_threads];
     std::condition_variable wake_, done_;
     Job job_;
     int size_ = 0, helpers_ = 0;
