@@ -42,6 +42,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {  # file → changed line → why it me
     "order.cu": {
         "for (i64 from = 0; from <= n; from += MAX_THREADS) {": "a wave more, all of it beyond the row",
     },
+    "random.cu": {
+        "const T scale = (T)(p < 2 ? 1 / (1 - p) : 0.0);": "at p = 1 nothing is kept that it would scale",
+        "const T scale = (T)(p < 1 ? 1 / (1 - p) : 1.0);": "at p = 1 nothing is kept that it would scale",
+    },
     "reduce.cu": {
         "__shared__ State slots[ACROSS][33];": _MORE,
         "return (Largest ? a.value >= b.value : a.value < b.value) ? a : b;": "equal numbers have been dealt with",
