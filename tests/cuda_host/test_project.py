@@ -70,7 +70,9 @@ def test_table_and_cpp_and_ptx_have_the_same_parameters(file: str, arch: int) ->
 def test_no_spills_and_registers_within_bounds(file: str, arch: int) -> None:
     for name, used in resources(text(file), (), arch).items():
         assert used.spill_stores == used.spill_loads == 0, (name, used)
-        assert used.registers <= (128 if name.startswith(("gemm", "attention")) else 64), (name, used)
+        # sm_100 and 120 unroll softmax of float64 further, of which they compute little at a time anyway.
+        most = 128 if name.startswith(("gemm", "attention")) else 80 if name.endswith("_f64") and arch >= 100 else 64
+        assert used.registers <= most, (name, used)
         assert used.shared <= 48 * 1024, (name, used)
         # Local memory only where CUDA's own sine and cosine reduce large angles.
         assert used.stack == 0 or re.match(r"(sin|cos|tan|normal)_", name), (name, used)
