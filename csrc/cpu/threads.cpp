@@ -13,18 +13,33 @@
 namespace tge {
 namespace {
 
+// The pieces are dealt out in ranges, one for each thread, so that a thread finds in its cache what it has written there in
+// the job before. Who has finished with a range of his own takes from those of others.
 struct Job {
-    std::int64_t n = 0, grain = 1;
+    struct alignas(64) Range {
+        std::atomic<std::int64_t> next{0};
+        std::int64_t end = 0;
+    };
+    std::int64_t grain = 1;
     Piece piece = nullptr;
     void* context = nullptr;
-    std::atomic<std::int64_t> next{0};
+    int threads = 1;
+    Range ranges[max_threads];
 
-    void work(int worker) {
-        for (;;) {
-            const std::int64_t begin = next.fetch_add(grain, std::memory_order_relaxed);
-            if (begin >= n) return;
-            piece(context, begin, begin + grain < n ? begin + grain : n, worker);
+    void deal(std::int64_t n) {
+        const std::int64_t pieces = (n + grain - 1) / grain;
+        for (int t = 0; t < threads; ++t) {
+            ranges[t].next.store(pieces * t / threads * grain, std::memory_order_relaxed);
+            ranges[t].end = t + 1 == threads ? n : pieces * (t + 1) / threads * grain;
         }
+    }
+    void work(int worker) {
+        for (int t = worker, left = threads; left > 0; --left, t = t + 1 == threads ? 0 : t + 1)
+            for (Range& range = ranges[t];;) {
+                const std::int64_t begin = range.next.fetch_add(grain, std::memory_order_relaxed);
+                if (begin >= range.end) break;
+                piece(context, begin, begin + grain < range.end ? begin + grain : range.end, worker);
+            }
     }
 };
 
@@ -81,11 +96,11 @@ public:
         grow(threads - 1);
         {
             std::lock_guard<std::mutex> lock(mutex_);
-            job_.n = n;
             job_.grain = grain;
             job_.piece = piece;
             job_.context = context;
-            job_.next.store(0, std::memory_order_relaxed);
+            job_.threads = threads;
+            job_.deal(n);
             helpers_ = threads - 1;
             for (int i = 0; i < helpers_ && i < size_; ++i) pool_[i].aside();
             open_ = true;

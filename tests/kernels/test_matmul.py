@@ -24,6 +24,9 @@ SIZES = [
     (9, 1100, 80),
     (75, 300, 200),
     (130, 13, 100),
+    (130, 40, 1100),  # rows of B further apart than a page
+    (40, 700, 700),  # B does not stay in the second cache
+    (300, 270, 290),
 ]
 
 

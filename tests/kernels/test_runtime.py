@@ -190,6 +190,8 @@ def workload(seed=0):
         native.gelu(x, False),
         native.matmul(x, y.T),
         native.matmul(x.T, y),
+        native.matmul(x[:120], y.T),
+        native.matmul(x[:120, :500], y),
         native.sum(x, (0,), False),
         native.sum(x, (1,), False),
         native.sum(x, (0, 1), False),

@@ -14,21 +14,29 @@ namespace {
 
 // Block sizes, by vector width.
 struct Blocks {
-    i64 kc;           // steps of k: kc × (rows of a tile) of A stay in the first-level cache …
-    i64 nc;           // … and kc × nc of B in the second
-    i64 direct_rows;  // with no more rows than this B is read where it lies: packing would not pay
-    i64 direct_columns;  // with no more columns than this A is
+    i64 kc;             // steps of k: kc × (rows of a tile) of A stay in the first-level cache …
+    i64 nc;             // … and kc × nc of B in the second
+    i64 direct_rows;    // with no more rows than this B is read where it lies: packing would not pay …
+    i64 resident_rows;  // … or with no more than this, if all of B stays in the second cache
+    i64 row_columns;    // with no more columns than this A is, if its rows lie in one piece …
+    i64 panel_columns;  // … or if its columns do
 };
 #if TGE_VECTOR_BYTES == 64
 constexpr int registers = 32;
-constexpr Blocks blocks_of_float = {256, 1024, 70, 64}, blocks_of_double = {192, 512, 56, 32};
+constexpr Blocks blocks_of_float = {256, 1024, 28, 70, 128, 256}, blocks_of_double = {192, 512, 28, 56, 64, 128};
 #elif TGE_VECTOR_BYTES == 32
 constexpr int registers = 16;
-constexpr Blocks blocks_of_float = {256, 1024, 24, 32}, blocks_of_double = {192, 512, 24, 16};
+constexpr Blocks blocks_of_float = {256, 1024, 24, 24, 64, 64}, blocks_of_double = {192, 512, 24, 24, 32, 32};
 #else
 constexpr int registers = 16;
-constexpr Blocks blocks_of_float = {256, 1024, 16, 16}, blocks_of_double = {192, 512, 16, 8};
+constexpr Blocks blocks_of_float = {256, 1024, 16, 16, 16, 16}, blocks_of_double = {192, 512, 16, 16, 8, 8};
 #endif
+// Bytes from one row of a matrix to the next. What lies nearer than this is quickly read a few columns of each row at a
+// time, if it is fetched early; what lies further asks for another page of memory, and the same few places of the caches,
+// with each row. With short vectors there is no time between the multiplications for fetching A.
+constexpr bool fetches_a = TGE_VECTOR_BYTES == 64;
+constexpr i64 near = fetches_a ? 1024 : 0, far = 4096;
+constexpr i64 resident = i64{13} << 17;  // bytes that stay in the second cache
 template <class T>
 constexpr Blocks blocks = sizeof(T) == 4 ? blocks_of_float : blocks_of_double;
 
@@ -39,8 +47,6 @@ constexpr i64 most_band = 4;  // tiles below each other in one piece of work
 constexpr int tile_rows(int nv) {
     return nv < usual ? tile_rows(usual) : nv + nv + 1 > registers ? 1 : (registers - 1 - nv) / nv;
 }
-// A's rows are read side by side from memory: more of them than a cache set has ways would displace each other.
-constexpr int direct_tile_rows(int nv) { return tile_rows(nv) < 8 ? tile_rows(nv) : 8; }
 
 // How a tile reads A: `panel`: a[k·a_step + i], so packed, or a transposed matrix; `rows`: a[i·a_step + k].
 enum class A { panel, rows };
@@ -78,14 +84,15 @@ TGE_INLINE void write(typename Direct<T>::V (&sum)[R][NV], T* c, i64 c_row, i64 
         }
 }
 
-// R rows of C, n ≤ NV·W columns: C = Σ_k A[i, k]·b[k·b_step + j].
-template <class T, int R, int NV, A a_form>
-void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row, i64 n,
-          const Finish<T>& finish) {
+// R rows of C, n ≤ NV·W columns: C = Σ_k A[i, k]·b[k·b_step + j]. If `packs`, the strip of B is also copied to `packed`:
+// there is room for these stores between the multiplications.
+template <class T, int R, int NV, A a_form, bool packs>
+void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row, i64 n, const Finish<T>& finish,
+          [[maybe_unused]] T* packed) {
     using L = Direct<T>;
     using V = typename L::V;
     constexpr int W = L::W, line = 64 / sizeof(T);
-    constexpr i64 ahead = 8;  // steps of B that are fetched early
+    constexpr i64 ahead = 8, far_ahead = packs ? 16 : ahead;  // steps of A and B that are fetched early
     V sum[R][NV];
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i)
@@ -102,8 +109,10 @@ void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row
 #pragma GCC unroll 8
         for (int j = 0; j < NV; ++j) {
             row[j] = L::load(b + j * W);
-            __builtin_prefetch(b + ahead * b_step + j * W);
+            __builtin_prefetch(b + far_ahead * b_step + j * W);
+            if constexpr (packs) L::store(packed + j * W, row[j]);
         }
+        if constexpr (packs) packed += NV * W;
 #pragma GCC unroll 16
         for (int i = 0; i < R; ++i) {
             const V x = (a_form == A::panel ? a[i] : third[i / 3][(i % 3) * a_step + s]) - V{};
@@ -113,7 +122,13 @@ void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row
         b += b_step;
     };
     if constexpr (a_form == A::panel) {
-        for (i64 s = 0; s < k; ++s, a += a_step) step(0);
+        for (i64 s = 0; s < k; ++s, a += a_step) {
+            if constexpr (fetches_a) {
+                __builtin_prefetch(a + ahead * a_step);
+                __builtin_prefetch(a + ahead * a_step + R - 1);
+            }
+            step(0);
+        }
     } else {
         for (i64 start = 0; start < k; start += line) {
 #pragma GCC unroll 16
@@ -165,18 +180,18 @@ void tile_transposing(i64 k, const T* a, i64 a_row, i64 a_col, const T* b, i64 b
 }
 
 template <class T>
-using Tile = void (*)(i64, const T*, i64, const T*, i64, T*, i64, i64, const Finish<T>&);
+using Tile = void (*)(i64, const T*, i64, const T*, i64, T*, i64, i64, const Finish<T>&, T*);
 
-template <class T, int R, int NV, A a_form>
+template <class T, int R, int NV, A a_form, bool packs>
 Tile<T> tile_of(i64 rows) {
     if constexpr (R > 1)
-        if (rows < R) return tile_of<T, R - 1, NV, a_form>(rows);
-    return tile<T, R, NV, a_form>;
+        if (rows < R) return tile_of<T, R - 1, NV, a_form, packs>(rows);
+    return tile<T, R, NV, a_form, packs>;
 }
-template <class T, int NV>
+template <class T, int NV, bool packs = false>
 Tile<T> tile_of(i64 rows, A a_form) {
-    return a_form == A::rows ? tile_of<T, direct_tile_rows(NV), NV, A::rows>(rows)
-                             : tile_of<T, tile_rows(NV), NV, A::panel>(rows);
+    return a_form == A::rows ? tile_of<T, tile_rows(NV), NV, A::rows, packs>(rows)
+                             : tile_of<T, tile_rows(NV), NV, A::panel, packs>(rows);
 }
 // The kernel for exactly `rows` rows and nv vectors of columns.
 template <class T>
@@ -216,6 +231,7 @@ struct Product {
     i64 chunk;                 // steps of k of which B is packed at a time: as many blocks as there is room for
     A a_form = A::panel;
     bool direct_a, direct_b;   // read where it lies; for B: whole vectors of columns only
+    bool on_the_way;           // the first tile packs B while it multiplies
     bool transposing;          // B is transposed in registers
     int nv;                    // vectors of a strip: nr = nv·W columns of B
     i64 nr, tiles;             // tiles below each other, of nearly equal height
@@ -229,25 +245,30 @@ struct Product {
         const i64 k_blocks = (g.k + size.kc - 1) / size.kc;
         kc = least(round_up((g.k + k_blocks - 1) / k_blocks, W), g.k);  // nearly equal blocks
         transposing = g.b_row == 1 && g.b_col != 1 && g.m <= transposing_rows && g.k > 1;
-        direct_b = transposing || (g.b_col == 1 && g.m <= size.direct_rows);
+        const i64 rows = bytes(g.n * g.k) <= resident ? size.resident_rows : size.direct_rows;
+        direct_b = transposing || (g.b_col == 1 && g.m <= rows);
         // One row is a panel whatever its stride.
-        direct_a = g.m == 1 || ((g.a_row == 1 || g.a_col == 1) && (g.n <= size.direct_columns || g.k < W));
+        const i64 columns = g.a_row != 1 ? size.row_columns : bytes(g.a_col) <= near ? g.n : size.panel_columns;
+        direct_a = g.m == 1 || ((g.a_row == 1 || g.a_col == 1) && (g.n <= columns || g.k < W));
         if (direct_a && g.m > 1 && g.a_row != 1) a_form = A::rows;
         const i64 vectors = (g.n + W - 1) / W;
         nv = transposing ? 1 : usual;
         while (!transposing && nv < widest && g.m <= tile_rows(2 * nv)) nv *= 2;
         while (nv > 1 && vectors <= nv / 2) nv /= 2;
         nr = nv * W;
+        on_the_way = !direct_b && nv == usual && g.b_col == 1 && bytes(g.b_row) < far;
         const i64 n_blocks = (g.n + size.nc - 1) / size.nc;
         nc = round_up((g.n + n_blocks - 1) / n_blocks, nr);
         const i64 room = direct_b ? k_blocks : size.kc * size.nc / (kc * nc);
         chunk = least(room < 1 ? 1 : room, k_blocks) * kc;
-        const i64 mr = transposing ? transposing_rows : a_form == A::rows ? direct_tile_rows(nv) : tile_rows(nv);
+        const i64 mr = transposing ? transposing_rows : tile_rows(nv);
         tiles = (g.m + mr - 1) / mr;
         // The rows of a transposed A lie side by side: those of several tiles come with the same lines of the cache.
         if (g.a_row == 1 && !direct_a && tiles >= 4) band = tiles >= 8 * most_band ? most_band : 2;
     }
-    i64 bands() const { return (tiles + band - 1) / band; }
+    static constexpr i64 bytes(i64 elements) { return elements * static_cast<i64>(sizeof(T)); }
+
+    i64 bands() const { return (tiles - on_the_way + band - 1) / band; }  // without a tile that packs
 
     const T* a() const { return static_cast<const T*>(g.a); }
     const T* b() const { return static_cast<const T*>(g.b); }
@@ -268,31 +289,40 @@ struct Product {
     }
 
     void pack_strips(i64 begin, i64 end) const {
-        if (transposing) return;
         for (i64 k0 = chunk0; k0 < chunk1; k0 += kc) {
             const i64 depth = least(kc, chunk1 - k0);
             for (i64 s = begin; s < end; ++s) {
                 const i64 j = s * nr, count = least(nr, width - j);
-                if (!is_direct(count))
-                    pack(depth, count, vectors_of(count) * W, b() + k0 * g.b_row + (j0 + j) * g.b_col, g.b_col,
-                         g.b_row, packed(k0, depth, j));
+                pack(depth, count, vectors_of(count) * W, b() + k0 * g.b_row + (j0 + j) * g.b_col, g.b_col, g.b_row,
+                     packed(k0, depth, j));
             }
         }
     }
 
+    // Strips [begin, end) are packed; or multiplied by the first tile, which packs them.
+    void prepare(i64 begin, i64 end) const {
+        if (!on_the_way) return pack_strips(begin, end);
+        if (end * nr > width) pack_strips(end - 1, end);
+        multiply(0, 1, begin * nr, least(end * nr, width), true);
+    }
+
     // One band of tiles times one group of strips.
-    void multiply(i64 piece) const {
-        const i64 t0 = piece / groups * band, t1 = least(t0 + band, tiles);
-        const i64 begin = piece % groups * group * nr, end = least(begin + group * nr, width);
+    void multiply_piece(i64 piece) const {
+        const i64 t0 = on_the_way + piece % bands() * band, begin = piece / bands() * group * nr;
+        multiply(t0, least(t0 + band, tiles), begin, least(begin + group * nr, width), false);
+    }
+
+    // Tiles [t0, t1) times columns [begin, end) of the block.
+    void multiply(i64 t0, i64 t1, i64 begin, i64 end, bool packs) const {
         for (i64 k0 = chunk0; k0 < chunk1; k0 += kc)
             if (transposing) multiply_transposing(first_row(t0), first_row(t1) - first_row(t0), k0, begin, end);
-            else multiply_band(t0, t1, k0, begin, end);
+            else multiply_band(t0, t1, k0, begin, end, packs);
         if (g.activation && chunk1 == g.k)
             for (i64 i = first_row(t0); i < first_row(t1); ++i) activate<T>(g, i, j0 + begin, end - begin);
     }
 
-    // Tiles [t0, t1) and columns [begin, end) of the block, steps [k0, k0 + kc).
-    void multiply_band(i64 t0, i64 t1, i64 k0, i64 begin, i64 end) const {
+    // Of these the steps [k0, k0 + kc).
+    void multiply_band(i64 t0, i64 t1, i64 k0, i64 begin, i64 end, bool packs) const {
         const i64 depth = least(kc, chunk1 - k0);
         constexpr i64 room = tile_rows(usual) * size.kc + W;  // for one tile
         alignas(64) T packed_a[most_band * room];
@@ -301,12 +331,12 @@ struct Product {
             const i64 i0 = first_row(t), rows = first_row(t + 1) - i0;
             const T* panel = a() + i0 * g.a_row + k0 * g.a_col;
             if (direct_a) {
-                multiply_tiles(i0, rows, panel, a_form == A::rows ? g.a_row : g.a_col, k0, begin, end);
+                multiply_tiles(i0, rows, panel, a_form == A::rows ? g.a_row : g.a_col, k0, begin, end, packs);
                 continue;
             }
             T* packed = packed_a + (t - t0) * room;
             if (band == 1) pack(depth, rows, rows, panel, g.a_row, g.a_col, packed);
-            multiply_tiles(i0, rows, packed, rows, k0, begin, end);
+            multiply_tiles(i0, rows, packed, rows, k0, begin, end, packs);
         }
     }
     // The panels of several tiles of a transposed A, together. Whole vectors: what is written behind one step's rows is
@@ -331,17 +361,24 @@ struct Product {
             }
     }
     // The tiles of rows [i0, i0 + rows).
-    void multiply_tiles(i64 i0, i64 rows, const T* panel, i64 a_step, i64 k0, i64 begin, i64 end) const {
+    void multiply_tiles(i64 i0, i64 rows, const T* panel, i64 a_step, i64 k0, i64 begin, i64 end, bool packs) const {
         const i64 depth = least(kc, chunk1 - k0);
         T* c = static_cast<T*>(g.c) + i0 * g.c_row + j0;
         const Tile<T> full = tile_of<T>(rows, nv, a_form);
         for (i64 j = begin; j < end; j += nr) {
             const i64 columns = least(nr, width - j);
             const int v = vectors_of(columns);
-            const bool direct = is_direct(columns);
-            const T* strip = direct ? b() + k0 * g.b_row + j0 + j : packed(k0, depth, j);
-            (v == nv ? full : tile_of<T>(rows, v, a_form))(depth, panel, a_step, strip, direct ? g.b_row : v * W, c + j,
-                                                           g.c_row, columns, finish(i0, k0, j));
+            const bool in_place = is_direct(columns);
+            const T* lies = b() + k0 * g.b_row + (j0 + j) * g.b_col;
+            T* strip = packed(k0, depth, j);
+            if (packs && columns == nr) {
+                tile_of<T, usual, true>(rows, a_form)(depth, panel, a_step, lies, g.b_row, c + j, g.c_row, columns,
+                                                      finish(i0, k0, j), strip);
+                continue;
+            }
+            (v == nv ? full : tile_of<T>(rows, v, a_form))(depth, panel, a_step, in_place ? lies : strip,
+                                                           in_place ? g.b_row : v * W, c + j, g.c_row, columns,
+                                                           finish(i0, k0, j), nullptr);
         }
     }
     void multiply_transposing(i64 i0, i64 rows, i64 k0, i64 begin, i64 end) const {
@@ -362,26 +399,30 @@ struct Product {
         const bool shared = g.m * g.n >= 1024 && g.m * g.n * g.k >= (i64{1} << 20);
         for (j0 = 0; j0 < g.n; j0 += nc) {
             width = least(nc, g.n - j0);
-            // About eight pieces or more, each at least four strips wide: a matter of the shape, not of the threads.
-            groups = bands() >= 8 || !shared ? 1 : least((strips() + 3) / 4, (8 + bands() - 1) / bands());
+            // About eight pieces or more, each at least four strips wide. A packed B that is not smaller than A is not sent
+            // from one processor to another: a thread multiplies what it has packed.
+            groups = bands() == 0 || !shared ? 1 : least((strips() + 3) / 4, (8 + bands() - 1) / bands());
+            const i64 own = shared && !direct_b && g.m <= g.n ? least((strips() + 1) / 2, num_threads()) : 1;
+            if (groups < own) groups = own;
             group = (strips() + groups - 1) / groups;
             groups = (strips() + group - 1) / group;
             for (chunk0 = 0; chunk0 < g.k; chunk0 = chunk1) {
                 chunk1 = least(chunk0 + chunk, g.k);
+                // Of a B that is read where it lies a last strip of not whole vectors is packed all the same.
+                if (direct_b && !transposing && !is_direct(width - (strips() - 1) * nr)) pack_strips(strips() - 1, strips());
                 if (!shared) {
-                    pack_strips(0, strips());
-                    for (i64 piece = 0; piece < bands() * groups; ++piece) multiply(piece);
+                    if (!direct_b) prepare(0, strips());
+                    for (i64 piece = 0; piece < bands() * groups; ++piece) multiply_piece(piece);
                     continue;
                 }
-                const auto pack_piece = [](void* context, i64 first, i64 last, int) {
-                    static_cast<Product*>(context)->pack_strips(first, last);
+                const auto first = [](void* context, i64 begin, i64 end, int) {
+                    static_cast<Product*>(context)->prepare(begin, end);
                 };
-                const auto multiply_piece = [](void* context, i64 first, i64 last, int) {
-                    for (i64 piece = first; piece < last; ++piece) static_cast<Product*>(context)->multiply(piece);
+                const auto others = [](void* context, i64 begin, i64 end, int) {
+                    for (i64 piece = begin; piece < end; ++piece) static_cast<Product*>(context)->multiply_piece(piece);
                 };
-                if (direct_b) pack_strips(0, strips());  // the last one at most
-                else parallel_for(strips(), 32768 / (nr * (chunk1 - chunk0)) + 1, pack_piece, this);
-                parallel_for(bands() * groups, 1, multiply_piece, this);
+                if (!direct_b) parallel_for(strips(), (strips() + 7) / 8, first, this);
+                parallel_for(bands() * groups, 1, others, this);
             }
         }
     }
