@@ -185,6 +185,11 @@ def workload(seed=0):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(2, 500, 601)).astype(np.float32)
     target = rng.integers(0, 601, 500)
+    images, weights = (
+        rng.normal(size=(6, 24, 15, 14)).astype(np.float32),
+        rng.normal(size=(24, 24, 3, 3)).astype(np.float32),
+    )
+    one = ((1, 1), (1, 1), (1, 1), 1)
     results = [
         native.add(x, y),
         native.gelu(x, False),
@@ -206,6 +211,9 @@ def workload(seed=0):
         native.cumsum(x, 0),
         native.cumsum(x, 1),
         native.total_norm([x, y[0]]),
+        native.convolve(images, weights, None, *one),
+        native.convolve_input_gradient(images, weights, (15, 14), *one),
+        native.convolve_weight_gradient(images, images, (3, 3), *one),
         *native.batch_norm(x[:, :, None], y[0], y[1], 1e-5),
         *native.batch_norm_backward(y[:, :, None], x[:, :, None], y[0], y[1], y[2]),
     ]

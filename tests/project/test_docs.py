@@ -56,7 +56,7 @@ def test_quoted_code_is_in_the_sources() -> None:
     for line in loop.strip().splitlines():
         assert line.strip() in trainer
     (kernel,) = re.findall(r"```cpp\n(.*?)```", text, re.DOTALL)
-    assert kernel.strip() in (ROOT / "csrc/cpu/per_isa/gemm.cpp").read_text(encoding="utf-8")
+    assert kernel.strip() in (ROOT / "csrc/cpu/per_isa/tiles.h").read_text(encoding="utf-8")
 
 
 def test_the_program_of_the_training_page_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,17 +97,26 @@ struct Plan {
                                                        k1 * c.dilation[1]) * reach[2] + k2 * c.dilation[2]);
     }
 
-    // The windows of a block, and the distance of their rows: (rows, count·line).
-    const T* windows(i64 image, i64 group, i64 block, T* matrix, T* copy, i64& distance) const {
-        distance = pointwise ? positions : step;
-        if (pointwise) return x(image, group) + first(block) * line;
+    // Is it worth while to lay out the windows strip by strip? For short columns, or few outputs to use them, it is not.
+    bool by_strips() const { return !pointwise && rows >= 192 && c.outputs >= 8; }
+
+    // What a block sees of x, zeros around it.
+    void padded(i64 image, i64 group, i64 block, T* copy) const {
         using L = Direct<T>;
         for (i64 i = 0; i < image_elements(); ++i) copy[i] = 0;
         for_overlaps(copy, x(image, group), block, [](T* to, const T* from, i64 n) {
             i64 i = 0;
             for (; i + W <= n; i += W) L::store(to + i, L::load(from + i));
-            copy_part<T, W>(to + i, from + i, n - i);
+            if (i < n) store_part<L>(to + i, n - i, load_part<L>(from + i, n - i, T(0)));
         });
+    }
+
+    // The windows of a block, and the distance of their rows: (rows, count·line).
+    const T* windows(i64 image, i64 group, i64 block, T* matrix, T* copy, i64& distance) const {
+        distance = pointwise ? positions : step;
+        if (pointwise) return x(image, group) + first(block) * line;
+        using L = Direct<T>;
+        padded(image, group, block, copy);
         const i64 lines = outputs_in(1, block), n = outputs_in(2, block), s = c.stride[2], down = c.stride[1] * reach[2];
         // Whole vectors only: what is written behind a run is written again by the next one.
         if (s == 1 && n <= W)
@@ -179,11 +188,121 @@ unsigned long bytes(i64 elements) {
 template <class T>
 i64 grain(const Plan<T>& plan, i64 work) { return (i64{1} << 18) / (work * plan.rows * plan.c.outputs + 1) + 1; }
 
+// A strip of the windows' matrix, `width` = W or 2W wide, for `n` output positions from j on. If the stride is 1, those of
+// one output line lie side by side in x: a vector of a row is made of a few parts of lines, the same for all rows.
+template <class T>
+struct Gather {
+    using L = Direct<T>;
+    using V = typename L::V;
+    static constexpr int W = L::W, widest = 2;
+    using Inside = decltype(V{} > V{});
+    struct Part {
+        i64 from;       // where the vector's first entry would lie, in the padded copy
+        Inside inside;  // which entries are of this line or a later one
+    };
+    i64 vectors, stride, parts[widest] = {};
+    Part part[widest][W];
+    i64 from[widest * W];  // for other strides: each entry's place
+
+    Gather(const Plan<T>& plan, i64 block, i64 j, i64 n, i64 width) : vectors(width / W), stride(plan.c.stride[2]) {
+        const Convolution& c = plan.c;
+        const i64 lines = plan.outputs_in(1, block), across = plan.outputs_in(2, block);
+        for (i64 i = 0; i < width; ++i) {
+            const i64 at = j + least(i, n - 1), x = at % across, y = at / across % lines, z = at / across / lines, v = i / W;
+            from[i] = (z * c.stride[0] * plan.reach[1] + y * c.stride[1]) * plan.reach[2] + x * stride;
+            if (i >= n || (i % W != 0 && x != 0)) continue;
+            T later[W];
+            for (i64 e = 0; e < W; ++e) later[e] = e >= i % W ? T(1) : T(0);
+            part[v][parts[v]++] = {from[i] - i % W, L::load(later) > V{}};
+        }
+    }
+    // Rows [first, last) of the strip. Parts are read as whole vectors, so up to W entries around a line.
+    void lay_out(const T* copy, const i64* offsets, i64 first, i64 last, T* strip) const {
+        if (stride != 1)
+            for (i64 row = first; row < last; ++row)
+                for (i64 i = 0; i < vectors * W; ++i) *strip++ = copy[offsets[row] + from[i]];
+        else if (vectors == widest && parts[0] <= 2 && parts[1] <= 2) lay_out_two(copy, offsets, first, last, strip);
+        else
+            for (i64 row = first; row < last; ++row)
+                for (i64 v = 0; v < vectors; ++v, strip += W) {
+                    const T* x = copy + offsets[row];
+                    V entries = L::load(x + part[v][0].from);
+                    for (i64 q = 1; q < parts[v]; ++q) entries = part[v][q].inside ? L::load(x + part[v][q].from) : entries;
+                    L::store(strip, entries);
+                }
+    }
+    // The usual case: no more than two lines in a vector.
+    void lay_out_two(const T* copy, const i64* offsets, i64 first, i64 last, T* strip) const {
+        const Part &a = part[0][0], &b = part[0][parts[0] - 1], &c = part[1][0], &d = part[1][parts[1] - 1];
+        const i64 at[] = {a.from, b.from, c.from, d.from};
+        const Inside second = b.inside, fourth = d.inside;
+        for (i64 row = first; row < last; ++row, strip += widest * W) {
+            const T* x = copy + offsets[row];
+            L::store(strip, second ? L::load(x + at[1]) : L::load(x + at[0]));
+            L::store(strip + W, fourth ? L::load(x + at[3]) : L::load(x + at[2]));
+        }
+    }
+};
+
+// The same for many outputs: one strip of the windows at a time, which stays in the first-level cache while all outputs are
+// computed from it.
+template <class T>
+bool convolve_strips(const Convolution& c) {
+    struct Shared {
+        Job<T> job;
+        Strips<T> strips;
+        T* panels;      // per group
+        i64* offsets;   // of the rows of the windows' matrix in a padded copy of x
+    } shared{Job<T>(c), Strips<T>(c.outputs, Plan<T>(c).rows), nullptr, nullptr};
+    const Plan<T>& p = shared.job.plan;
+    const i64 size = round_up(shared.strips.panels_size(), p.W);
+    const Scratch panels(bytes<T>(c.groups * size)), offsets(bytes<i64>(p.rows));
+    if (!panels || !offsets) return false;
+    shared.panels = reinterpret_cast<T*>(panels.data());
+    shared.offsets = reinterpret_cast<i64*>(offsets.data());
+    for (i64 group = 0; group < c.groups; ++group)
+        shared.strips.pack(p.w(group), p.rows, 1, shared.panels + group * size);
+    i64* offset = shared.offsets;
+    for (i64 channel = 0; channel < c.channels; ++channel)
+        for (i64 k0 = 0; k0 < c.kernel[0]; ++k0)
+            for (i64 k1 = 0; k1 < c.kernel[1]; ++k1)
+                for (i64 k2 = 0; k2 < c.kernel[2]; ++k2)
+                    *offset++ = ((channel * p.reach[0] + k0 * c.dilation[0]) * p.reach[1] + k1 * c.dilation[1]) * p.reach[2] +
+                                k2 * c.dilation[2];
+    parallel_for(c.images * c.groups * p.blocks, grain(p, p.columns), [](void* context, i64 begin, i64 end, int) {
+        auto& s = *static_cast<Shared*>(context);
+        const Plan<T>& plan = s.job.plan;
+        const Convolution& v = plan.c;
+        const i64 image_size = plan.W + round_up(plan.image_elements(), plan.W);
+        const Scratch memory(bytes<T>(image_size + s.strips.steps * s.strips.columns));
+        if (!s.job.take(memory)) return;
+        T *begins = reinterpret_cast<T*>(memory.data()), *copy = begins + plan.W, *strip = begins + image_size;
+        for (i64 i = begin; i < end; ++i) {
+            const i64 block = i % plan.blocks, group = i / plan.blocks % v.groups, image = i / plan.blocks / v.groups;
+            plan.padded(image, group, block, copy);
+            const i64 n = plan.count(block) * plan.line;
+            T* y = plan.y(image, group) + plan.first(block) * plan.line;
+            for (i64 j = 0; j < n; j += s.strips.columns) {
+                const i64 columns = least(s.strips.columns, n - j), width = s.strips.width(columns);
+                const Gather<T> gather(plan, block, j, columns, width);
+                for (i64 k0 = 0; k0 < plan.rows; k0 += s.strips.steps) {
+                    const i64 k1 = least(k0 + s.strips.steps, plan.rows);
+                    gather.lay_out(copy, s.offsets, k0, k1, strip);
+                    s.strips.multiply(s.panels + group * round_up(s.strips.panels_size(), plan.W), k0, strip, columns, y + j,
+                                      plan.positions, v.bias ? static_cast<const T*>(v.bias) + group * v.outputs : nullptr);
+                }
+            }
+        }
+    }, &shared);
+    return !shared.job.failed;
+}
+
 // Outputs (image, group, block): y = w · windows + bias.
 template <class T>
 bool convolve(const Convolution& c) {
     Job<T> job(c);
     const Plan<T>& p = job.plan;
+    if (p.by_strips()) return convolve_strips<T>(c);
     parallel_for(c.images * c.groups * p.blocks, grain(p, p.columns), [](void* context, i64 begin, i64 end, int) {
         auto& j = *static_cast<Job<T>*>(context);
         const Plan<T>& plan = j.plan;
@@ -205,9 +324,37 @@ bool convolve(const Convolution& c) {
     return !job.failed;
 }
 
+// With steps of 1 the gradient of x is a convolution of y's gradient as well, with the weights turned round and the two kinds
+// of channels exchanged.
+template <class T>
+bool convolve_turned(const Convolution& c, bool& applies) {
+    const Plan<T> p(c);
+    Convolution turned = c;
+    turned.channels = c.outputs, turned.outputs = c.channels, turned.x = c.y, turned.y = c.x, turned.bias = nullptr;
+    applies = true;
+    for (int d = 0; d < 3; ++d) {
+        turned.in[d] = c.out[d], turned.out[d] = c.in[d], turned.padding[d] = c.dilation[d] * (c.kernel[d] - 1) - c.padding[d];
+        applies = applies && c.stride[d] == 1 && turned.padding[d] >= 0;
+    }
+    applies = applies && Plan<T>(turned).by_strips();
+    if (!applies) return true;
+    const Scratch weights(bytes<T>(c.groups * c.outputs * p.rows));
+    if (!weights) return false;
+    turned.w = weights.data();
+    T* to = reinterpret_cast<T*>(weights.data());
+    for (i64 group = 0; group < c.groups; ++group)
+        for (i64 channel = 0; channel < c.channels; ++channel)
+            for (i64 output = 0; output < c.outputs; ++output)
+                for (i64 tap = p.taps - 1; tap >= 0; --tap) *to++ = p.w(group)[(output * c.channels + channel) * p.taps + tap];
+    return convolve_strips<T>(turned);
+}
+
 // Inputs (image, group): windows' gradient wᵀ · g, its overlaps added up.
 template <class T>
 bool convolve_input_gradient(const Convolution& c) {
+    bool turned;
+    const bool done = convolve_turned<T>(c, turned);
+    if (turned) return done;
     Job<T> job(c);
     const Plan<T>& p = job.plan;
     parallel_for(c.images * c.groups, grain(p, p.positions), [](void* context, i64 begin, i64 end, int) {

@@ -25,5 +25,21 @@ template <class T>
 bool gemm(const Gemm&);
 extern template bool gemm<float>(const Gemm&);
 extern template bool gemm<double>(const Gemm&);
+
+// The same for an A that serves many times, packed once, and a B that is laid out while it is needed: a strip of
+// `columns` columns at a time, `steps` steps of k, each step's row `width(n)` long for n columns.
+template <class T>
+struct Strips {
+    std::int64_t m, k, columns, steps;
+    Strips(std::int64_t rows, std::int64_t depth);
+    std::int64_t width(std::int64_t n) const;
+    std::int64_t panels_size() const;
+    void pack(const T* a, std::int64_t a_row, std::int64_t a_col, T* panels) const;
+    // Adds steps [k0, k0 + steps) to n columns of C, or sets these for k0 = 0; row_bias comes with the last ones.
+    void multiply(const T* panels, std::int64_t k0, const T* strip, std::int64_t n, T* c, std::int64_t c_row,
+                  const T* row_bias) const;
+};
+extern template struct Strips<float>;
+extern template struct Strips<double>;
 }  // namespace TGE_ISA
 }  // namespace tge
