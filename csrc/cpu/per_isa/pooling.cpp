@@ -80,10 +80,10 @@ TGE_INLINE typename Simd<T>::V every(const T* p) {
     return __builtin_shuffle(L::load(p), L::load(p + L::W), even);
 }
 
-// The largest entries of n ≤ W windows, K × K, given the K rows of x where the first begins; and where in its window each
-// is first, in rows of `row` elements. Everything stays in registers.
+// The largest entries of n ≤ W windows, K × K, given the K rows of x where the first begins, its entry `first`; and the
+// entry where each is first, in rows of `row` elements. Everything stays in registers.
 template <int K, int Step, class T>
-TGE_INLINE void largest(const T* const* rows, i64 row, T* y, i64* places, i64 n) {
+TGE_INLINE void largest(const T* const* rows, i64 row, i64 first, T* y, i64* places, i64 n) {
     using L = Direct<T>;
     using I = typename Simd<T>::I;
     typename L::V best = every<Step>(rows[0]);
@@ -94,41 +94,48 @@ TGE_INLINE void largest(const T* const* rows, i64 row, T* y, i64* places, i64 n)
         best = wins ? v : best;
         place = wins ? I{} + static_cast<decltype(place[0] + 0)>(i / K * row + i % K) : place;
     }
-    if (n == L::W) L::store(y, best);
-    else store_part<L>(y, n, best);
-    for (i64 o = 0; o < n; ++o) places[o] = place[o];
+    i64 found[L::W];
+    for (int o = 0; o < L::W; ++o) found[o] = first + o * Step + place[o];
+    if (n == L::W) {
+        L::store(y, best);
+        __builtin_memcpy(places, found, sizeof found);
+    } else {
+        store_part<L>(y, n, best);
+        copy_part<i64, L::W>(places, found, n);
+    }
 }
 
-// Results [begin, end) of a row, of windows that lie in the plane whole; o's begins at entry first + o·Step.
+// Results [begin, end) of a row, of windows that lie in the plane whole; o's begins at entry first + o·Step. x has
+// `readable` entries, of this plane and those behind.
 template <int K, int Step, class T>
-TGE_INLINE void whole_windows(const T* x, i64 row, i64 first, i64 begin, i64 end, T* y, i64* places) {
+TGE_INLINE void whole_windows(const T* x, i64 readable, i64 row, i64 first, i64 begin, i64 end, T* y, i64* places) {
     constexpr int W = Direct<T>::W, reach = Step * W + K;  // elements of a row that are read for W windows
     for (i64 o = begin; o < end; o += W) {
         const i64 n = least(W, end - o), at = first + o * Step;
         const T* rows[K];
-        T copies[K][reach];  // of the last windows: beyond them may be nothing to read
+        T copies[K][reach];  // of the last windows: beyond them is nothing to read
         for (int k = 0; k < K; ++k) {
             rows[k] = x + at + k * row;
-            if (n == W && o + 2 * W < end) continue;
+            if (at + k * row + reach <= readable) continue;
             for (i64 i = 0; i < (n - 1) * Step + K; ++i) copies[k][i] = rows[k][i];
             for (i64 i = (n - 1) * Step + K; i < reach; ++i) copies[k][i] = 0;
             rows[k] = copies[k];
         }
-        largest<K, Step>(rows, row, y + o, places + o, n);
-        for (i64 i = o; i < o + n; ++i) places[i] += first + i * Step;
+        largest<K, Step>(rows, row, at, y + o, places + o, n);
     }
 }
 
 // Of results [from, to) of row (od, oh), those of windows 2 × 2 or 3 × 3 that lie in the plane whole; says which they are.
 template <class T>
-TGE_INLINE Columns common_windows(const Pool& p, const T* x, i64 od, i64 oh, i64 y, i64 from, i64 to) {
+TGE_INLINE Columns common_windows(const Pool& p, const Columns& whole, const T* x, i64 readable, i64 od, i64 oh, i64 y,
+                                  i64 from, i64 to) {
     const i64 size = p.kernel[2], h = oh * p.stride[1] - p.padding[1], d = od * p.stride[0] - p.padding[0];
-    const i64 begin = most(Columns(p, 2, 0).begin, from), end = least(Columns(p, 2, size - 1).end, to);
+    const i64 begin = most(whole.begin, from), end = least(whole.end, to);
     const bool square = p.kernel[0] == 1 && p.kernel[1] == size && p.dilation[1] == 1 && p.dilation[2] == 1;
     if (square && begin < end && h >= 0 && h + size <= p.in[1] && d >= 0 && d < p.in[0]) {
         const i64 row = p.in[2], first = (d * p.in[1] + h) * row - p.padding[2];
         const auto run = [&](auto kernel, auto step) {
-            whole_windows<kernel, step>(x, row, first, begin, end, static_cast<T*>(p.y) + y, p.places + y);
+            whole_windows<kernel, step>(x, readable, row, first, begin, end, static_cast<T*>(p.y) + y, p.places + y);
             return Columns(begin, end);
         };
         if (size == 2 && p.stride[2] == 2) return run(Constant<2>{}, Constant<2>{});
@@ -157,9 +164,11 @@ TGE_INLINE void any_windows(const Pool& p, const T* x, i64 od, i64 oh, i64 y, i6
 
 template <class T>
 void max_pool(const Pool& p, i64 begin, i64 end) {
-    each_row(p, begin, end, [&p](i64 plane, i64 od, i64 oh, i64 y, i64 from, i64 to) {
-        const T* x = static_cast<const T*>(p.x) + plane * plane_size(p.in);
-        const Columns done = common_windows(p, x, od, oh, y, from, to);
+    const Columns whole(Columns(p, 2, 0).begin, Columns(p, 2, p.kernel[2] - 1).end);  // windows, along a row
+    each_row(p, begin, end, [&p, &whole](i64 plane, i64 od, i64 oh, i64 y, i64 from, i64 to) {
+        const i64 size = plane_size(p.in);
+        const T* x = static_cast<const T*>(p.x) + plane * size;
+        const Columns done = common_windows(p, whole, x, (p.planes - plane) * size, od, oh, y, from, to);
         if (from < done.begin) any_windows(p, x, od, oh, y, from, done.begin);
         if (done.end < to) any_windows(p, x, od, oh, y, done.end, to);
     });
