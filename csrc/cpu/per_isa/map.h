@@ -19,12 +19,12 @@ TGE_INLINE void map_contiguous(const Fn& f, i64 n, typename L::Store* out, const
         p[j] = repeated[j];
     }
     const i64 advance0 = step[0] * L::W, advance1 = step[N > 1 ? 1 : 0] * L::W, advance2 = step[N > 2 ? 2 : 0] * L::W;
-    constexpr int page = 4096 / sizeof(S);  // the processor fetches ahead by itself, but not beyond a page
     typename L::V v[3];
     i64 i = 0;
     for (; i + L::W <= n; i += L::W) {
-        for (int j = 0; j < N; ++j) __builtin_prefetch(p[j] + step[j] * page);
-        __builtin_prefetch(out + i + page, 1);
+        for (int j = 0; j < N; ++j)
+            if (step[j]) fetch(p[j]);
+        fetch_to_write(out + i);
         v[0] = L::load(p[0]);
         p[0] += advance0;
         if (N > 1) v[1] = L::load(p[N > 1 ? 1 : 0]), p[N > 1 ? 1 : 0] += advance1;

@@ -35,7 +35,10 @@ double reduce_block(i64 n, const typename L::Store* x) {
         for (V& lane : a) lane = splat<V>(pad);
         for (; i + lanes * W <= n; i += lanes * W) {
 #pragma GCC unroll 8
-            for (int j = 0; j < lanes; ++j) a[j] = R::combine(a[j], L::load(x + i + j * W));
+            for (int j = 0; j < lanes; ++j) {
+                if (j * W * sizeof(typename L::Store) % 64 == 0) fetch(x + i + j * W);
+                a[j] = R::combine(a[j], L::load(x + i + j * W));
+            }
         }
 #pragma GCC unroll 8
         for (int half = lanes / 2; half > 0; half /= 2) {

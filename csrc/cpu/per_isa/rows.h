@@ -48,7 +48,10 @@ TGE_INLINE T row_max(i64 n, const T* x) {
     using V = typename L::V;
     V top = splat<V>(-__builtin_inf());
     i64 i = 0;
-    for (; i + L::W <= n; i += L::W) top = vmax(top, L::load(x + i));
+    for (; i + L::W <= n; i += L::W) {
+        fetch(x + i);
+        top = vmax(top, L::load(x + i));
+    }
     if (i < n) top = vmax(top, load_part<L>(x + i, n - i, static_cast<T>(-__builtin_inf())));
     return max_lanes<T>(top);
 }
@@ -67,7 +70,7 @@ TGE_INLINE double exp_sum(i64 n, const T* x, T top, T* y, i64 without = -1) {
     i64 i = 0;
     for (; i + L::W <= n; i += L::W) {
         const V e = vexp(L::load(x + i) - top);
-        if (y) L::store(y + i, e);
+        if (y) fetch_to_write(y + i), L::store(y + i, e);
         part += without < 0 ? e : lane == static_cast<Index>(without - i) ? V{} : e;
         if (i / L::W % 8 == 7) sum = add_lanes(sum, part), part = V{};
     }
@@ -104,7 +107,12 @@ template <class T, class Fn>
 TGE_INLINE void row_map(i64 n, const T* x, const T* z, T* y, const Fn& f) {
     using L = Direct<T>;
     i64 i = 0;
-    for (; i + L::W <= n; i += L::W) L::store(y + i, f(L::load(x + i), L::load(z + i)));
+    for (; i + L::W <= n; i += L::W) {
+        fetch(x + i);
+        fetch(z + i);
+        fetch_to_write(y + i);
+        L::store(y + i, f(L::load(x + i), L::load(z + i)));
+    }
     if (i < n)
         store_part<L>(y + i, n - i, f(load_part<L>(x + i, n - i, T(0)), load_part<L>(z + i, n - i, T(0))));
 }
@@ -117,6 +125,8 @@ TGE_INLINE double row_sum(i64 n, const T* x, const T* z, const Fn& f) {
     typename L::V part{};
     i64 i = 0;
     for (; i + L::W <= n; i += L::W) {
+        fetch(x + i);
+        fetch(z + i);
         part += f(L::load(x + i), L::load(z + i));
         if (i / L::W % 8 == 7) sum = add_lanes(sum, part), part = typename L::V{};
     }

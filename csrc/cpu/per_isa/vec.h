@@ -89,6 +89,13 @@ TGE_INLINE void copy_part(T* to, const T* from, i64 n) {
         }
 }
 
+// Asks for what lies a page behind p: the processor fetches ahead by itself, but stops at the end of a page.
+constexpr unsigned long page = 4096;
+template <class T>
+TGE_INLINE void fetch(const T* p) { __builtin_prefetch(p + page / sizeof(T)); }
+template <class T>
+TGE_INLINE void fetch_to_write(T* p) { __builtin_prefetch(p + page / sizeof(T), 1); }
+
 // The first n < W elements, the others `pad`: the tail of an array goes through the same instructions as the rest, so a
 // value's result does not depend on its position. AVX-512 has instructions for it, others take a padded buffer.
 #ifdef __AVX512F__
