@@ -152,18 +152,30 @@ struct Loop {
 
     // Pieces are numbered row by row, each row of inner_size elements cut into pieces_per_row.
     void run(i64 begin, i64 end) const {
-        for (i64 index = begin; index < end; ++index) {
-            i64 row = index / pieces_per_row;
-            const i64 start = index % pieces_per_row * piece;
+        if (begin >= end) return;
+        i64 row = begin / pieces_per_row, part = begin % pieces_per_row, position[max_dims];
+        char* rows[max_operands];
+        for (int o = 0; o < count; ++o) rows[o] = data[o];
+        for (int d = outer_dims - 1; d >= 0; --d) {
+            position[d] = row % outer_shape[d];
+            row /= outer_shape[d];
+            for (int o = 0; o < count; ++o) rows[o] += position[d] * outer_strides[o][d];
+        }
+        for (i64 index = begin;;) {
+            const i64 start = part * piece;
             char* p[max_operands];
-            for (int o = 0; o < count; ++o) p[o] = data[o] + start * inner_strides[o];
-            for (int d = outer_dims - 1; d >= 0; --d) {
-                const i64 position = row % outer_shape[d];
-                row /= outer_shape[d];
-                for (int o = 0; o < count; ++o) p[o] += position * outer_strides[o][d];
+            for (int o = 0; o < count; ++o) p[o] = rows[o] + start * inner_strides[o];
+            inner(inner_size - start < piece ? inner_size - start : piece, p, inner_strides, parameters);
+            if (++index == end) return;
+            if (++part < pieces_per_row) continue;
+            part = 0;
+            for (int d = outer_dims - 1; d >= 0; --d) {  // on to the next row, without a division
+                const bool wraps = ++position[d] == outer_shape[d];
+                for (int o = 0; o < count; ++o)
+                    rows[o] += wraps ? outer_strides[o][d] * (1 - outer_shape[d]) : outer_strides[o][d];
+                if (!wraps) break;
+                position[d] = 0;
             }
-            const i64 n = inner_size - start < piece ? inner_size - start : piece;
-            inner(n, p, inner_strides, parameters);
         }
     }
 };

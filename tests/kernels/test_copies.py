@@ -7,6 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
+from tinygrad_edu.kernels import devices, reshaped
+
 from .conftest import native
 
 
@@ -35,3 +37,22 @@ def test_copy_from_one_row_and_backwards(isa, rng):
         x.T[:, ::2],
     ):
         np.testing.assert_array_equal(native.copy(given), given)
+
+
+@pytest.mark.parametrize("argument", [True, False], ids=["copy=False", "older NumPy"])
+def test_another_shape_is_a_view_where_the_memory_allows_one(argument, monkeypatch, rng):
+    monkeypatch.setattr(devices, "RESHAPES_WITHOUT_COPY", argument and devices.RESHAPES_WITHOUT_COPY)
+    x = rng.normal(size=(40, 30, 50)).astype(np.float32)
+    for source, shape, is_view in (
+        (x, (1200, 50), True),
+        (x[:, :20], (40, 1000), True),
+        (x[:, ::2], (40, 15, 5, 10), True),
+        (x.transpose(1, 0, 2), (30, 2000), False),
+        (x[:, :20], (800, 50), False),
+    ):
+        y = reshaped(source, shape)
+        assert np.shares_memory(x, y) == is_view
+        np.testing.assert_array_equal(y, source.reshape(shape))
+        assert source.shape != shape  # the array itself stays as it is
+    with pytest.raises(ValueError, match="reshape"):
+        reshaped(x.transpose(1, 0, 2), (7, 7))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from typing import Any
 
 from ..errors import InputError
 from . import devices, reference
-from .devices import device_of, expanded, host, moved, on_gpu, reshaped
+from .devices import device_of, expanded, host, moved, on_gpu
 from .protocol import Array, Kernels
 
 __all__ = [
@@ -35,6 +36,12 @@ def choose() -> Kernels:
 
 
 K: Kernels = choose()
+
+
+def reshaped(x: Any, shape: tuple[int, ...]) -> Any:
+    """The entries in another shape: a view where the memory allows one, else a copy in memory that is used again."""
+    view = devices.reshaped(x, shape)
+    return K.copy(x).reshape(shape) if view is None else view
 
 
 def on(device: object) -> Kernels:

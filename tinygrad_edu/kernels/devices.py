@@ -18,6 +18,8 @@ from ..errors import InputError, StateError
 from . import cuda, reference
 from .protocol import KERNELS, Array, Kernels
 
+RESHAPES_WITHOUT_COPY = tuple(map(int, np.__version__.split(".")[:2])) >= (2, 1)  # an argument of np.reshape since then
+
 
 def dispatched(kernel: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The kernel on the GPU for calls with an array that is there, `function` for all others."""
@@ -85,8 +87,21 @@ def host(array: Any) -> Array:
 
 
 def reshaped(x: Any, shape: tuple[int, ...]) -> Any:
-    """The entries in another shape: a view where the memory allows one."""
-    return x.reshape(shape) if type(x) is np.ndarray or not on_gpu(x) else cuda.reshaped(x, shape)
+    """The entries in another shape, as a view; None for many entries whose places in memory do not allow one."""
+    if type(x) is not np.ndarray and on_gpu(x):
+        return cuda.reshaped(x, shape)
+    if x.flags.c_contiguous or x.size < 16384:
+        return x.reshape(shape)
+    try:
+        return np.reshape(x, shape, copy=False) if RESHAPES_WITHOUT_COPY else _as_view(x, shape)
+    except (ValueError, AttributeError):
+        return None
+
+
+def _as_view(x: Array, shape: tuple[int, ...]) -> Array:
+    view = x.view()
+    view.shape = shape
+    return view
 
 
 def expanded(x: Any, shape: tuple[int, ...]) -> Any:
