@@ -79,7 +79,9 @@ class Effort:
     seconds: float = 1.0  # for one case, all engines together
     batch: float = 0.004  # at least, for one batch of one engine
     rounds: int = 7  # at least
-    settle: float = 0.0  # before each batch, so that the other engine's threads sleep; then one call that is not timed
+    # Before each batch, so that the other engine's threads sleep; then as long again of calls that are not timed: the
+    # system may wake several threads on one processor, and needs some milliseconds to see that another one is idle.
+    settle: float = 0.0
 
     @staticmethod
     def quick() -> Effort:
@@ -111,7 +113,9 @@ def interleaved(runs: dict[str, Run], effort: Effort) -> dict[str, list[float]]:
         for name in order:
             if effort.settle:
                 time.sleep(effort.settle)
-                runs[name]()
+                until = time.perf_counter() + effort.settle
+                while time.perf_counter() < until:
+                    runs[name]()
             times[name].append(batch_seconds(runs[name], counts[name]))
         order.reverse()
     return times
