@@ -64,6 +64,16 @@ def test_turns_are_taken_and_alternate() -> None:
     assert "".join(order[-8:]) == "abbaabba"
 
 
+def test_threads_that_have_slept_are_given_time_to_find_their_processors() -> None:
+    def calls(settle: float) -> int:
+        made: list[None] = []
+        measure.interleaved({"one": lambda: made.append(None)}, measure.Effort(0.0, 0.0, rounds=3, settle=settle))
+        return len(made)
+
+    assert calls(0.0) < 10  # as many as are timed, and a few before
+    assert calls(0.005) > 100
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="the ladder and the probes are compiled when they are needed")
 def test_the_whole_command(tmp_path: Path) -> None:
     names = {n: tmp_path / n for n in ("r.json", "r.md", "r.png")}

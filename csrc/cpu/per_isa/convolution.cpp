@@ -207,13 +207,18 @@ struct Gather {
     Gather(const Plan<T>& plan, i64 block, i64 j, i64 n, i64 width) : vectors(width / W), stride(plan.c.stride[2]) {
         const Convolution& c = plan.c;
         const i64 lines = plan.outputs_in(1, block), across = plan.outputs_in(2, block);
+        i64 x = j % across, y = j / across % lines, z = j / across / lines;
         for (i64 i = 0; i < width; ++i) {
-            const i64 at = j + least(i, n - 1), x = at % across, y = at / across % lines, z = at / across / lines, v = i / W;
             from[i] = (z * c.stride[0] * plan.reach[1] + y * c.stride[1]) * plan.reach[2] + x * stride;
-            if (i >= n || (i % W != 0 && x != 0)) continue;
-            T later[W];
-            for (i64 e = 0; e < W; ++e) later[e] = e >= i % W ? T(1) : T(0);
-            part[v][parts[v]++] = {from[i] - i % W, L::load(later) > V{}};
+            if (i < n && (i % W == 0 || x == 0)) {
+                T later[W];
+                for (i64 e = 0; e < W; ++e) later[e] = e >= i % W ? T(1) : T(0);
+                const i64 v = i / W;
+                part[v][parts[v]++] = {from[i] - i % W, L::load(later) > V{}};
+            }
+            if (i + 1 >= n) continue;  // columns that are not used repeat the last one
+            if (++x == across) x = 0, ++y;
+            if (y == lines) y = 0, ++z;
         }
     }
     // Rows [first, last) of the strip. Parts are read as whole vectors, so up to W entries around a line.
@@ -251,17 +256,18 @@ bool convolve_strips(const Convolution& c) {
     struct Shared {
         Job<T> job;
         Strips<T> strips;
-        T* panels;      // per group
-        i64* offsets;   // of the rows of the windows' matrix in a padded copy of x
-    } shared{Job<T>(c), Strips<T>(c.outputs, Plan<T>(c).rows), nullptr, nullptr};
+        i64 size;      // of a group's panels
+        T* panels;
+        i64* offsets;  // of the rows of the windows' matrix in a padded copy of x
+    } shared{Job<T>(c), Strips<T>(c.outputs, Plan<T>(c).rows), 0, nullptr, nullptr};
     const Plan<T>& p = shared.job.plan;
-    const i64 size = round_up(shared.strips.panels_size(), p.W);
-    const Scratch panels(bytes<T>(c.groups * size)), offsets(bytes<i64>(p.rows));
+    shared.size = round_up(shared.strips.panels_size(), p.W);
+    const Scratch panels(bytes<T>(c.groups * shared.size)), offsets(bytes<i64>(p.rows));
     if (!panels || !offsets) return false;
     shared.panels = reinterpret_cast<T*>(panels.data());
     shared.offsets = reinterpret_cast<i64*>(offsets.data());
     for (i64 group = 0; group < c.groups; ++group)
-        shared.strips.pack(p.w(group), p.rows, 1, shared.panels + group * size);
+        shared.strips.pack(p.w(group), p.rows, 1, shared.panels + group * shared.size);
     i64* offset = shared.offsets;
     for (i64 channel = 0; channel < c.channels; ++channel)
         for (i64 k0 = 0; k0 < c.kernel[0]; ++k0)
@@ -288,8 +294,8 @@ bool convolve_strips(const Convolution& c) {
                 for (i64 k0 = 0; k0 < plan.rows; k0 += s.strips.steps) {
                     const i64 k1 = least(k0 + s.strips.steps, plan.rows);
                     gather.lay_out(copy, s.offsets, k0, k1, strip);
-                    s.strips.multiply(s.panels + group * round_up(s.strips.panels_size(), plan.W), k0, strip, columns, y + j,
-                                      plan.positions, v.bias ? static_cast<const T*>(v.bias) + group * v.outputs : nullptr);
+                    s.strips.multiply(s.panels + group * s.size, k0, strip, columns, y + j, plan.positions,
+                                      v.bias ? static_cast<const T*>(v.bias) + group * v.outputs : nullptr);
                 }
             }
         }
@@ -325,19 +331,20 @@ bool convolve(const Convolution& c) {
 }
 
 // With steps of 1 the gradient of x is a convolution of y's gradient as well, with the weights turned round and the two kinds
-// of channels exchanged.
+// of channels exchanged. This is all of it but the weights; false where the other way is the better or the only one.
 template <class T>
-bool convolve_turned(const Convolution& c, bool& applies) {
-    const Plan<T> p(c);
-    Convolution turned = c;
+bool turn(const Convolution& c, Convolution& turned) {
+    turned = c;
     turned.channels = c.outputs, turned.outputs = c.channels, turned.x = c.y, turned.y = c.x, turned.bias = nullptr;
-    applies = true;
     for (int d = 0; d < 3; ++d) {
         turned.in[d] = c.out[d], turned.out[d] = c.in[d], turned.padding[d] = c.dilation[d] * (c.kernel[d] - 1) - c.padding[d];
-        applies = applies && c.stride[d] == 1 && turned.padding[d] >= 0;
+        if (c.stride[d] != 1 || turned.padding[d] < 0) return false;
     }
-    applies = applies && Plan<T>(turned).by_strips();
-    if (!applies) return true;
+    return Plan<T>(turned).by_strips();
+}
+template <class T>
+bool convolve_turned(const Convolution& c, Convolution& turned) {
+    const Plan<T> p(c);
     const Scratch weights(bytes<T>(c.groups * c.outputs * p.rows));
     if (!weights) return false;
     turned.w = weights.data();
@@ -352,9 +359,8 @@ bool convolve_turned(const Convolution& c, bool& applies) {
 // Inputs (image, group): windows' gradient wᵀ · g, its overlaps added up.
 template <class T>
 bool convolve_input_gradient(const Convolution& c) {
-    bool turned;
-    const bool done = convolve_turned<T>(c, turned);
-    if (turned) return done;
+    Convolution turned;
+    if (turn<T>(c, turned)) return convolve_turned<T>(c, turned);
     Job<T> job(c);
     const Plan<T>& p = job.plan;
     parallel_for(c.images * c.groups, grain(p, p.positions), [](void* context, i64 begin, i64 end, int) {

@@ -81,7 +81,7 @@ TGE_INLINE typename Simd<T>::V every(const T* p) {
 }
 
 // The largest entries of n ≤ W windows, K × K, given the K rows of x where the first begins, its entry `first`; and the
-// entry where each is first, in rows of `row` elements. Everything stays in registers.
+// entry where each is first, in rows of `row` elements.
 template <int K, int Step, class T>
 TGE_INLINE void largest(const T* const* rows, i64 row, i64 first, T* y, i64* places, i64 n) {
     using L = Direct<T>;
