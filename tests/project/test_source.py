@@ -108,8 +108,11 @@ def modules() -> Iterator[ModuleType]:
         if not info.name.rpartition(".")[2].startswith(("_", "lesson_")):
             try:
                 module = importlib.import_module(info.name)
-            except ModuleNotFoundError as error:  # an extra that is not installed
-                if (error.name or "").startswith("tinygrad_edu"):
+            except (
+                ImportError
+            ) as error:  # an extra that is not installed: said by Python, or by us with the way to get it
+                missing = error.__cause__ or error
+                if not isinstance(missing, ModuleNotFoundError) or (missing.name or "").startswith("tinygrad_edu"):
                     raise
                 continue
             yield module
