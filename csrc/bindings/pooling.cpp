@@ -129,30 +129,6 @@ py::object avg_pool_backward(Call& call) {
     return dx;
 }
 
-// The gradient of maxima: planes of zeros to which g is added at its places, in order.
-struct Scatter {
-    i64 n, size;  // of a plane of g, and of a plane of the result
-    const i64* places;
-    const char* g;
-    char* out;
-    std::atomic<i64> wrong{-1};  // a place that lies outside
-
-    template <class T>
-    static void run(void* context, i64 begin, i64 end, int) {
-        Scatter& s = *static_cast<Scatter*>(context);
-        for (i64 plane = begin; plane < end; ++plane) {
-            T* to = reinterpret_cast<T*>(s.out) + plane * s.size;
-            const T* from = reinterpret_cast<const T*>(s.g) + plane * s.n;
-            std::fill_n(to, s.size, T(0));
-            for (i64 i = 0; i < s.n; ++i) {
-                const i64 place = s.places[plane * s.n + i];  // read once: another Python thread might change it
-                if (place >= 0 && place < s.size) to[place] += from[i];
-                else s.wrong = plane * s.n + i;
-            }
-        }
-    }
-};
-
 py::object scatter_planes(Call& call) {
     const View g = call.array(0, "g"), indices = call.array(1, "indices");
     if (g.floating() < 0) return call.decline_dtype(g);
@@ -168,15 +144,32 @@ py::object scatter_planes(Call& call) {
     py::object result = new_array(float_type(g.floating()), static_cast<int>(shape.size()), shape.data());
     const Contiguous gs(g), places(indices);
     const i64 planes = g.shape[0] * g.shape[1];
-    Scatter job{g.size() / planes, size, static_cast<const i64*>(places.data()), static_cast<const char*>(gs.data()),
-                view(result.ptr(), call.name(), "out").data};
-    {
-        const Unlocked unlocked(g.size() + planes * size > 16384);
-        parallel_for(planes, 16384 / (job.n + size) + 1, g.floating() == 0 ? Scatter::run<float> : Scatter::run<double>,
-                     &job);
+    Scatter s{};
+    s.n = g.size() / planes;
+    s.size = size;
+    s.places = static_cast<const i64*>(places.data());
+    s.g = gs.data();
+    s.out = view(result.ptr(), call.name(), "out").data;
+    if (g.nd == 4 && spatial.size() == 2) {
+        s.rows = g.shape[2], s.columns = g.shape[3], s.width = spatial[1];
+        s.cells = s.rows <= spatial[0] / 2 && s.columns <= s.width / 2;
     }
-    if (job.wrong >= 0)
-        throw py::index_error("scatter_planes: index " + std::to_string(job.places[job.wrong]) +
+    std::atomic<i64> wrong{-1};  // a place that lies outside
+    {
+        struct Job {
+            const Scatter& s;
+            i64 (*kernel)(const Scatter&, i64, i64);
+            std::atomic<i64>& wrong;
+        } job{s, kernels().scatter[g.floating()], wrong};
+        const Unlocked unlocked(g.size() + planes * size > 16384);
+        parallel_for(planes, 16384 / (s.n + size) + 1, [](void* context, i64 begin, i64 end, int) {
+            const Job& j = *static_cast<Job*>(context);
+            const i64 found = j.kernel(j.s, begin, end);
+            if (found >= 0) j.wrong = found;
+        }, &job);
+    }
+    if (wrong >= 0)
+        throw py::index_error("scatter_planes: index " + std::to_string(s.places[wrong]) +
                               " lies outside a plane of " + text(spatial) + ", " + std::to_string(size) + " entries");
     return result;
 }

@@ -70,6 +70,16 @@ struct Pool {
     bool include_pad;
 };
 
+// Planes of `size` zeros to which n entries each of g are added at their places, in order.
+struct Scatter {
+    std::int64_t n, size;
+    const std::int64_t* places;
+    const void* g;
+    void* out;
+    bool cells;  // g's planes are (rows, columns), and those of `out`, of this width, have a cell of 2 × 2 for each entry
+    std::int64_t rows, columns, width;
+};
+
 // Rows of n entries; for batch norm x is (rows, channels, n). Backward, y is dx. Without a mean, rows are not centred.
 struct Norm {
     std::int64_t rows, channels, n;
@@ -162,6 +172,7 @@ struct Table {
     void (*max_pool[2])(const Pool&, std::int64_t begin, std::int64_t end);
     void (*avg_pool[2])(const Pool&, std::int64_t begin, std::int64_t end);
     void (*avg_pool_backward[2])(const Pool&, std::int64_t begin, std::int64_t end);
+    std::int64_t (*scatter[2])(const Scatter&, std::int64_t begin, std::int64_t end);  // one that lies outside, or −1
     bool (*attention[2])(const Attention&);
     bool (*attention_backward[2])(const Attention&);
 

@@ -227,6 +227,28 @@ def test_scatter_planes_adds_in_order_and_checks_first(isa, rng):
             native.scatter_planes(g, wrong, (2, 2))
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("width", [2, 3, 14, 31, 32, 33, 64, 71])
+@pytest.mark.parametrize("height", [2, 5])
+def test_scatter_planes_of_cells_and_of_places_elsewhere(height, width, dtype, isa, rng):
+    rows, columns = height // 2, width // 2
+    cell = rng.integers(0, 2, (2, 2, 3, rows, columns))
+    places = (2 * np.arange(rows)[:, None] + cell[0]) * width + 2 * np.arange(columns) + cell[1]
+    g = random(rng, (2, 3, rows, columns), dtype)
+    g[0, 0, 0, 0] = -0.0
+    out = check("scatter_planes", g, places, (height, width), scale=1)
+    assert not np.signbit(out[0, 0][out[0, 0] == 0]).any()  # 0 + −0
+    for place in (0, height * width - 1):  # in another's cell, or in none
+        moved = places.copy()
+        moved[0, 1, -1, -1] = moved[1, 2, 0, 0] = place
+        check("scatter_planes", g, moved, (height, width), scale=2)
+    for place in (-1, height * width, places[1, 2, -1, -1] + 2**32):
+        wrong = places.copy()
+        wrong[1, 2, -1, -1] = place
+        with pytest.raises(IndexError, match=f"{place}"):
+            native.scatter_planes(g, wrong, (height, width))
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("include_pad", [False, True])
 @pytest.mark.parametrize("case", POOLS, ids=str)

@@ -1,5 +1,5 @@
 // The largest and the mean of every window of a plane. A row of results is made at a time: each entry of the kernel goes
-// through the columns of which it sees an entry of x, so that padding is never read.
+// through the columns of which it sees an entry of x, so that padding is never read. And the way back of the largest.
 #include "kernels.h"
 
 namespace tge {
@@ -266,13 +266,94 @@ void avg_pool_backward(const Pool& p, i64 begin, i64 end) {
     });
 }
 
+// -- the gradient of maxima -------------------------------------------------------------------------------------------
+
+// n ≤ W places less `first`, one for each lane of a vector of T; −1 for what 31 bits do not hold. Each is read once:
+// another Python thread might change it.
+TGE_INLINE void relative(const i64* places, i64 n, i64 first, DI& cells) {
+    using L = Direct<double>;
+    const double* bits = reinterpret_cast<const double*>(places);  // moved, never computed with
+    cells = reinterpret_cast<DI>(n >= DW ? L::load(bits) : n <= 0 ? D{} : load_part<L>(bits, n, 0)) - first;
+}
+TGE_INLINE void relative(const i64* places, i64 n, i64 first, FI& cells) {
+    DI one, two;
+    relative(places, n, first, one);
+    relative(places + DW, n - DW, first, two);
+    FI low{};
+    for (int i = 0; i < FW; ++i) low[i] = 2 * i;
+    const FI a = reinterpret_cast<FI>(one), b = reinterpret_cast<FI>(two);
+    cells = __builtin_shuffle(a, b, low) | (__builtin_shuffle(a, b, low + 1) != 0);
+}
+
+// a[0], b[0], a[1], b[1] …, the first n < 2W or all of them, to p.
+template <class T>
+TGE_INLINE void store_in_turn(T* p, i64 n, typename Simd<T>::V a, typename Simd<T>::V b) {
+    using L = Direct<T>;
+    typename Simd<T>::I low{}, high{};
+    for (int i = 0; i < L::W; ++i) low[i] = i / 2 + i % 2 * L::W, high[i] = low[i] + L::W / 2;
+    const auto first = __builtin_shuffle(a, b, low), second = __builtin_shuffle(a, b, high);
+    if (n >= L::W) L::store(p, first);
+    else store_part<L>(p, n, first);
+    if (n >= 2 * L::W) L::store(p + L::W, second);
+    else if (n > L::W) store_part<L>(p + L::W, n - L::W, second);
+}
+
+// A plane whose g has each its own cell of 2 × 2 entries, as those of a 2 × 2 pool have: written whole, without zeros
+// first. False, and the plane is yet to be written, if a place is elsewhere.
+template <class T>
+TGE_INLINE bool scatter_cells(const Scatter& s, const T* g, const i64* places, T* out) {
+    using L = Direct<T>;
+    using I = typename Simd<T>::I;
+    I twice{};
+    for (int i = 0; i < L::W; ++i) twice[i] = 2 * i;
+    const i64 width = s.width, columns = s.columns;
+    for (i64 r = 0; r < s.rows; ++r, g += columns, places += columns) {
+        const i64 top = 2 * r * width;
+        fetch(g), fetch(places), fetch(places + L::W / 2);
+        for (i64 c = 0; c < columns; c += L::W) {
+            const i64 n = least(L::W, columns - c), base = top + 2 * c;
+            I cells;
+            relative(places + c, n, base, cells);
+            cells = twice < I{} + static_cast<int>(2 * n) ? cells - twice : I{};
+            const I at0 = cells == 0, at1 = cells == 1, at2 = cells == I{} + static_cast<int>(width),
+                    at3 = cells == I{} + static_cast<int>(width + 1);
+            if (any(reinterpret_cast<FI>(~(at0 | at1 | at2 | at3)))) return false;
+            const typename L::V value = (n == L::W ? L::load(g + c) : load_part<L>(g + c, n, 0)) + 0;  // −0 + 0 is 0
+            const typename L::V zero{};
+            store_in_turn(out + base, 2 * n, at0 ? value : zero, at1 ? value : zero);
+            store_in_turn(out + base + width, 2 * n, at2 ? value : zero, at3 ? value : zero);
+        }
+        for (i64 i = 2 * columns; i < width; ++i) out[top + i] = out[top + width + i] = 0;
+    }
+    for (i64 i = 2 * s.rows * width; i < s.size; ++i) out[i] = 0;
+    return true;
+}
+
+template <class T>
+i64 scatter(const Scatter& s, i64 begin, i64 end) {
+    i64 wrong = -1;
+    for (i64 plane = begin; plane < end; ++plane) {
+        T* const out = static_cast<T*>(s.out) + plane * s.size;
+        const T* const g = static_cast<const T*>(s.g) + plane * s.n;
+        const i64* const places = s.places + plane * s.n;
+        if (s.cells && scatter_cells(s, g, places, out)) continue;
+        for (i64 i = 0; i < s.size; ++i) out[i] = 0;
+        for (i64 i = 0; i < s.n; ++i) {
+            const i64 place = places[i];  // read once, as above
+            if (place >= 0 && place < s.size) out[place] += g[i];
+            else wrong = plane * s.n + i;
+        }
+    }
+    return wrong;
+}
+
 }  // namespace
 
 void fill_pooling(Table& t) {
 #define BOTH(kernel)              \
     t.kernel[0] = kernel<float>;  \
     t.kernel[1] = kernel<double>;
-    BOTH(max_pool) BOTH(avg_pool) BOTH(avg_pool_backward)
+    BOTH(max_pool) BOTH(avg_pool) BOTH(avg_pool_backward) BOTH(scatter)
 #undef BOTH
 }
 

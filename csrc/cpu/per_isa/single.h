@@ -35,19 +35,6 @@ TGE_INLINE F rough_reciprocal(F x) {
     return 1.0f / x;
 #endif
 }
-TGE_INLINE bool any(FI mask) {
-#if defined(__AVX512F__)
-    typedef int Wide __attribute__((vector_size(64)));
-    return __builtin_ia32_ptestmd512(reinterpret_cast<Wide>(mask), reinterpret_cast<Wide>(mask),
-                                     static_cast<uint16_t>(-1)) != 0;
-#elif defined(__AVX__)
-    return __builtin_ia32_movmskps256(reinterpret_cast<F>(mask)) != 0;
-#else
-    int all = 0;
-    for (int i = 0; i < FW; ++i) all |= mask[i];
-    return all != 0;
-#endif
-}
 // table[index mod 32] in every lane.
 TGE_INLINE F lookup(const float (&table)[32], FI index) {
 #if TGE_VECTOR_BYTES == 64

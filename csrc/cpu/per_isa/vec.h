@@ -89,6 +89,21 @@ TGE_INLINE void copy_part(T* to, const T* from, i64 n) {
         }
 }
 
+// Whether a lane of a mask is set.
+TGE_INLINE bool any(FI mask) {
+#if defined(__AVX512F__)
+    typedef int Wide __attribute__((vector_size(64)));
+    return __builtin_ia32_ptestmd512(reinterpret_cast<Wide>(mask), reinterpret_cast<Wide>(mask),
+                                     static_cast<uint16_t>(-1)) != 0;
+#elif defined(__AVX__)
+    return __builtin_ia32_movmskps256(reinterpret_cast<F>(mask)) != 0;
+#else
+    int all = 0;
+    for (int i = 0; i < FW; ++i) all |= mask[i];
+    return all != 0;
+#endif
+}
+
 // Asks for what lies a page behind p: the processor fetches ahead by itself, but stops at the end of a page.
 constexpr unsigned long page = 4096;
 template <class T>
