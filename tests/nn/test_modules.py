@@ -320,6 +320,35 @@ def test_sequential_joins_a_linear_and_its_activation_into_the_same_bits() -> No
             np.testing.assert_array_equal(a, b)
 
 
+def test_sequential_takes_the_max_before_the_relu_with_the_same_bits() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.choice(np.float32([-np.inf, -2, -1, -0.0, 0, 1, 1, 2, np.inf, np.nan]), (3, 4, 9, 9))
+    pools = (nn.MaxPool2d(2), nn.MaxPool2d(3, 1, 1), nn.MaxPool2d(3, 2, dilation=2), nn.MaxPool2d(2, ceil_mode=True))
+    for relu, pool in [(nn.ReLU(), pool) for pool in pools] + [(nn.ReLU(inplace=True), pools[0])]:
+        weights = rng.standard_normal(pool(tg.tensor(values)).shape).astype(np.float32)
+        results = []
+        for model in (nn.Sequential(relu, pool), lambda x, relu=relu, pool=pool: pool(relu(x))):
+            x = tg.tensor(values, requires_grad=True)
+            y = model(x)
+            y.backward(tg.tensor(weights))
+            results.append((y.detach().numpy().view(np.int32), x.grad.numpy().view(np.int32)))
+        for joined, apart in zip(*results, strict=True):
+            np.testing.assert_array_equal(joined, apart)
+
+
+def test_sequential_takes_the_relu_first_where_that_can_be_seen() -> None:
+    x = tg.tensor(np.random.default_rng(0).standard_normal((2, 3, 6, 6)), dtype=tg.float32)
+    for position in (0, 1):
+        seen: list[Any] = []
+        model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))
+        handle = model[position].register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(inputs[0]))
+        model(x)
+        np.testing.assert_array_equal(seen[0].numpy(), x.numpy() if position == 0 else nn.functional.relu(x).numpy())
+        handle.remove()
+    y, indices = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, return_indices=True))(x)
+    assert y.shape == indices.shape == (2, 3, 3, 3)
+
+
 def test_sequential_keeps_apart_what_a_hook_watches() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2), nn.Tanh())
     model[0].bias.detach().numpy()[:] = -1.0  # so that some are below 0

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import ops
 from ..errors import KindError, RangeError
 from ..tensor import Tensor
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
-from .hooks import GLOBAL
+from .hooks import EVERYWHERE
 from .layers import Linear
 from .module import Module
 from .parameter import Parameter
+from .pooling import MaxPool1d, MaxPool2d, MaxPool3d
 
 
 class _Indexed(Module):
@@ -88,17 +89,17 @@ class Sequential(_Indexed):
             self.extend(args)
 
     def forward(self, input: Any) -> Any:
-        """The input through all modules in order. A `Linear` and the activation after it run as one operation, with the
-        same bits as two, unless a hook watches one of them."""
-        waiting: Any = None  # a Linear that the next module may join
+        """The input through all modules in order. A `Linear` and the activation after it run as one operation, a `ReLU`
+        after the max pool behind it, which leaves less to do; with the same bits, unless a hook watches one of them."""
+        waiting: Any = None  # a module that the next may join
         for module in self._modules.values():
             if waiting is not None:
-                joined = _joined(module)
-                input = linear_activation(waiting, input, joined) if joined else waiting(input)
+                joined = _JOINED[type(waiting)](waiting, module, input)
+                input = waiting(input) if joined is None else joined
                 waiting = None
-                if joined:
+                if joined is not None:
                     continue
-            if type(module) is Linear and not watched(module):
+            if type(module) in _JOINED and not watched(module):
                 waiting = module
             else:
                 input = module(input)  # type: ignore[misc]
@@ -116,18 +117,33 @@ def linear_activation(layer: Linear, input: Any, activation: str) -> Any:
 _ACTIVATIONS: dict[type, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh", SiLU: "silu"}
 
 
-def _joined(module: Any) -> str:
-    """The name that `ops.linear_activation` has for this module; empty if it has none or the module is watched."""
+def _with_activation(layer: Any, module: Any, input: Any) -> Any:
+    """What a layer and the activation after it give; None if `module` is none, or is watched."""
     name = _ACTIVATIONS.get(type(module), "")
     if type(module) is GELU:
         name = "gelu_tanh" if module.approximate == "tanh" else "gelu"
-    return "" if name and watched(module) else name
+    return linear_activation(layer, input, name) if name and not watched(module) else None
+
+
+def _after_pool(relu: Any, module: Any, input: Any) -> Any:
+    """What a ReLU and the max pool after it give; None if `module` is none, or is watched. max(relu(x)) = relu(max(x)):
+    the largest entry is the same, and where it is not positive no gradient passes."""
+    if type(module) not in (MaxPool1d, MaxPool2d, MaxPool3d) or module.return_indices or watched(module):
+        return None
+    return relu(module(input))
+
+
+#: What may join the module after it.
+_JOINED: dict[type, Callable[[Any, Any, Any], Any]] = {Linear: _with_activation, ReLU: _after_pool}
 
 
 def watched(module: Any) -> bool:
     """Does a hook wait for this module's call, or has its forward been replaced?"""
     own = vars(module)
-    return "forward" in own or any(hooks or own.get(f"_{kind}_hooks") for kind, hooks in GLOBAL.items())
+    return bool(
+        own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
+        or "forward" in own or any(EVERYWHERE)
+    )  # fmt: skip
 
 
 class ModuleList(_Indexed):

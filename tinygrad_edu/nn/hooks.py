@@ -25,6 +25,7 @@ class Hook:
 GLOBAL: dict[str, OrderedDict[int, Hook]] = {
     kind: OrderedDict() for kind in ("forward", "forward_pre", "backward", "backward_pre")
 }
+EVERYWHERE = tuple(GLOBAL.values())
 
 
 def registered(hooks: OrderedDict[int, Hook], hook: Hook, prepend: bool = False) -> HookHandle:

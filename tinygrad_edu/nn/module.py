@@ -11,7 +11,7 @@ import numpy as np
 
 from ..kernels import on
 from ..tensor import HookHandle, Tensor, check_dtype
-from .hooks import GLOBAL, Hook, call_with_hooks, registered
+from .hooks import EVERYWHERE, Hook, call_with_hooks, registered
 from .parameter import Buffer, Parameter
 from .state import IncompatibleKeys, collect, load
 
@@ -53,7 +53,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         watched = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
-        if watched or any(GLOBAL.values()):
+        if watched or any(EVERYWHERE):
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
@@ -136,10 +136,10 @@ class Module:
         home[name] = value
 
     def __getattr__(self, name: str) -> Any:
+        own = self.__dict__
         for kind in ("_parameters", "_buffers", "_modules"):
-            registered = self.__dict__.get(kind, {})
-            if name in registered:
-                return registered[name]
+            if kind in own and name in own[kind]:
+                return own[kind][name]
         close = difflib.get_close_matches(name, dir(self), 1) if not name.startswith("_") else []
         hint = f"; did you mean {close[0]}?" if close else ""
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
