@@ -80,6 +80,21 @@ TGE_INLINE typename Simd<T>::V every(const T* p) {
     return __builtin_shuffle(L::load(p), L::load(p + L::W), even);
 }
 
+// first + offset for n ≤ W lanes.
+TGE_INLINE void store_places(i64* places, i64 n, i64 first, DI offset) {
+    using L = Direct<double>;
+    const D bits = reinterpret_cast<D>(offset + first);  // moved, never computed with
+    if (n >= DW) L::store(reinterpret_cast<double*>(places), bits);
+    else if (n > 0) store_part<L>(reinterpret_cast<double*>(places), n, bits);
+}
+TGE_INLINE void store_places(i64* places, i64 n, i64 first, FI offset) {
+    typedef int32_t Half __attribute__((vector_size(TGE_VECTOR_BYTES / 2)));
+    Half halves[2];
+    __builtin_memcpy(halves, &offset, sizeof halves);
+    store_places(places, n, first, __builtin_convertvector(halves[0], DI));
+    store_places(places + DW, n - DW, first, __builtin_convertvector(halves[1], DI));
+}
+
 // The largest entries of n ≤ W windows, K × K, given the K rows of x where the first begins, its entry `first`; and the
 // entry where each is first, in rows of `row` elements.
 template <int K, int Step, class T>
@@ -94,15 +109,11 @@ TGE_INLINE void largest(const T* const* rows, i64 row, i64 first, T* y, i64* pla
         best = wins ? v : best;
         place = wins ? I{} + static_cast<decltype(place[0] + 0)>(i / K * row + i % K) : place;
     }
-    i64 found[L::W];
-    for (int o = 0; o < L::W; ++o) found[o] = first + o * Step + place[o];
-    if (n == L::W) {
-        L::store(y, best);
-        __builtin_memcpy(places, found, sizeof found);
-    } else {
-        store_part<L>(y, n, best);
-        copy_part<i64, L::W>(places, found, n);
-    }
+    I steps{};
+    for (int o = 0; o < L::W; ++o) steps[o] = o * Step;
+    store_places(places, n, first, place + steps);
+    if (n == L::W) L::store(y, best);
+    else store_part<L>(y, n, best);
 }
 
 // Results [begin, end) of a row, of windows that lie in the plane whole; o's begins at entry first + o·Step. x has
@@ -162,8 +173,26 @@ TGE_INLINE void any_windows(const Pool& p, const T* x, i64 od, i64 oh, i64 y, i6
     }
 }
 
+// The same for a pool without padding whose windows all lie in the plane whole: nothing is left to ask for each row.
+template <int K, int Step, class T>
+void whole_planes(const Pool& p, i64 begin, i64 end) {
+    const i64 size = plane_size(p.in), row = p.in[2];
+    T* y = static_cast<T*>(p.y) + begin * plane_size(p.out);
+    i64* places = p.places + begin * plane_size(p.out);
+    for (i64 plane = begin; plane < end; ++plane)
+        for (i64 od = 0; od < p.out[0]; ++od)
+            for (i64 oh = 0; oh < p.out[1]; ++oh, y += p.out[2], places += p.out[2])
+                whole_windows<K, Step>(static_cast<const T*>(p.x) + plane * size, (p.planes - plane) * size, row,
+                                       (od * p.stride[0] * p.in[1] + oh * p.stride[1]) * row, 0, p.out[2], y, places);
+}
+
 template <class T>
 void max_pool(const Pool& p, i64 begin, i64 end) {
+    bool plain = p.kernel[0] == 1 && p.kernel[1] == p.kernel[2];
+    for (int d = 0; d < 3; ++d)
+        plain = plain && p.padding[d] == 0 && p.dilation[d] == 1 && (p.out[d] - 1) * p.stride[d] + p.kernel[d] <= p.in[d];
+    if (plain && p.kernel[2] == 2 && p.stride[2] == 2) return whole_planes<2, 2, T>(p, begin, end);
+    if (plain && p.kernel[2] == 3 && p.stride[2] == 2) return whole_planes<3, 2, T>(p, begin, end);
     const Columns whole(Columns(p, 2, 0).begin, Columns(p, 2, p.kernel[2] - 1).end);  // windows, along a row
     each_row(p, begin, end, [&p, &whole](i64 plane, i64 od, i64 oh, i64 y, i64 from, i64 to) {
         const i64 size = plane_size(p.in);
