@@ -204,12 +204,14 @@ struct Gather {
     Part part[widest][W];
     i64 from[widest * W];  // for other strides: each entry's place
 
-    Gather(const Plan<T>& plan, i64 block, i64 j, i64 n, i64 width) : vectors(width / W), stride(plan.c.stride[2]) {
+    // The outputs of a block of one image after the other, whose padded copies lie `image_size` apart.
+    Gather(const Plan<T>& plan, i64 block, i64 image_size, i64 j, i64 n, i64 width)
+        : vectors(width / W), stride(plan.c.stride[2]) {
         const Convolution& c = plan.c;
-        const i64 lines = plan.outputs_in(1, block), across = plan.outputs_in(2, block);
-        i64 x = j % across, y = j / across % lines, z = j / across / lines;
+        const i64 lines = plan.outputs_in(1, block), across = plan.outputs_in(2, block), deep = plan.outputs_in(0, block);
+        i64 x = j % across, y = j / across % lines, z = j / across / lines % deep, image = j / across / lines / deep;
         for (i64 i = 0; i < width; ++i) {
-            from[i] = (z * c.stride[0] * plan.reach[1] + y * c.stride[1]) * plan.reach[2] + x * stride;
+            from[i] = image * image_size + (z * c.stride[0] * plan.reach[1] + y * c.stride[1]) * plan.reach[2] + x * stride;
             if (i < n && (i % W == 0 || x == 0)) {
                 T later[W];
                 for (i64 e = 0; e < W; ++e) later[e] = e >= i % W ? T(1) : T(0);
@@ -219,6 +221,7 @@ struct Gather {
             if (i + 1 >= n) continue;  // columns that are not used repeat the last one
             if (++x == across) x = 0, ++y;
             if (y == lines) y = 0, ++z;
+            if (z == deep) z = 0, ++image;
         }
     }
     // Rows [first, last) of the strip. Parts are read as whole vectors, so up to W entries around a line.
@@ -252,55 +255,111 @@ struct Gather {
 // The same for many outputs: one strip of the windows at a time, which stays in the first-level cache while all outputs are
 // computed from it.
 template <class T>
-bool convolve_strips(const Convolution& c) {
-    struct Shared {
-        Job<T> job;
-        Strips<T> strips;
-        i64 size;      // of a group's panels
-        T* panels;
-        i64* offsets;  // of the rows of the windows' matrix in a padded copy of x
-    } shared{Job<T>(c), Strips<T>(c.outputs, Plan<T>(c).rows), 0, nullptr, nullptr};
-    const Plan<T>& p = shared.job.plan;
-    shared.size = round_up(shared.strips.panels_size(), p.W);
-    const Scratch panels(bytes<T>(c.groups * shared.size)), offsets(bytes<i64>(p.rows));
-    if (!panels || !offsets) return false;
-    shared.panels = reinterpret_cast<T*>(panels.data());
-    shared.offsets = reinterpret_cast<i64*>(offsets.data());
-    for (i64 group = 0; group < c.groups; ++group)
-        shared.strips.pack(p.w(group), p.rows, 1, shared.panels + group * shared.size);
-    i64* offset = shared.offsets;
-    for (i64 channel = 0; channel < c.channels; ++channel)
-        for (i64 k0 = 0; k0 < c.kernel[0]; ++k0)
-            for (i64 k1 = 0; k1 < c.kernel[1]; ++k1)
-                for (i64 k2 = 0; k2 < c.kernel[2]; ++k2)
-                    *offset++ = ((channel * p.reach[0] + k0 * c.dilation[0]) * p.reach[1] + k1 * c.dilation[1]) * p.reach[2] +
-                                k2 * c.dilation[2];
-    parallel_for(c.images * c.groups * p.blocks, grain(p, p.columns), [](void* context, i64 begin, i64 end, int) {
-        auto& s = *static_cast<Shared*>(context);
-        const Plan<T>& plan = s.job.plan;
-        const Convolution& v = plan.c;
-        const i64 image_size = plan.W + round_up(plan.image_elements(), plan.W);
-        const Scratch memory(bytes<T>(image_size + s.strips.steps * s.strips.columns));
-        if (!s.job.take(memory)) return;
-        T *begins = reinterpret_cast<T*>(memory.data()), *copy = begins + plan.W, *strip = begins + image_size;
-        for (i64 i = begin; i < end; ++i) {
-            const i64 block = i % plan.blocks, group = i / plan.blocks % v.groups, image = i / plan.blocks / v.groups;
-            plan.padded(image, group, block, copy);
-            const i64 n = plan.count(block) * plan.line;
-            T* y = plan.y(image, group) + plan.first(block) * plan.line;
-            for (i64 j = 0; j < n; j += s.strips.columns) {
-                const i64 columns = least(s.strips.columns, n - j), width = s.strips.width(columns);
-                const Gather<T> gather(plan, block, j, columns, width);
-                for (i64 k0 = 0; k0 < plan.rows; k0 += s.strips.steps) {
-                    const i64 k1 = least(k0 + s.strips.steps, plan.rows);
-                    gather.lay_out(copy, s.offsets, k0, k1, strip);
-                    s.strips.multiply(s.panels + group * s.size, k0, strip, columns, y + j, plan.positions,
-                                      v.bias ? static_cast<const T*>(v.bias) + group * v.outputs : nullptr);
-                }
-            }
+struct Striped {
+    Job<T> job;
+    Strips<T> strips;
+    i64 size;         // of a group's panels
+    i64 together;     // small images, whose outputs are dealt into strips as if they were one's
+    i64 batches;      // of so many images
+    i64 image_size;   // of a padded copy
+    T* panels = nullptr;
+    i64* offsets = nullptr;  // of the rows of the windows' matrix in a padded copy of x
+
+    explicit Striped(const Convolution& c) : job(c), strips(c.outputs, job.plan.rows) {
+        const Plan<T>& p = job.plan;
+        size = round_up(strips.panels_size(), p.W);
+        image_size = round_up(p.image_elements(), p.W);
+        together = p.blocks > 1 ? 1 : least(768 / p.positions + 1, block_elements / 2 / image_size + 1);
+        batches = round_up((c.images + together - 1) / together, 4);  // as many for each thread
+        together = (c.images + batches - 1) / batches;
+        batches = (c.images + together - 1) / together;
+    }
+    // All that does not depend on x.
+    void prepare() {
+        const Plan<T>& p = job.plan;
+        const Convolution& c = p.c;
+        for (i64 group = 0; group < c.groups; ++group) strips.pack(p.w(group), p.rows, 1, panels + group * size);
+        i64* offset = offsets;
+        for (i64 channel = 0; channel < c.channels; ++channel)
+            for (i64 k0 = 0; k0 < c.kernel[0]; ++k0)
+                for (i64 k1 = 0; k1 < c.kernel[1]; ++k1)
+                    for (i64 k2 = 0; k2 < c.kernel[2]; ++k2)
+                        *offset++ = ((channel * p.reach[0] + k0 * c.dilation[0]) * p.reach[1] + k1 * c.dilation[1]) *
+                                        p.reach[2] + k2 * c.dilation[2];
+    }
+    // Calls f(entry of the strip, y, n) for the parts of columns [j, j + columns) that belong to one image.
+    template <class Fn>
+    void for_images(i64 first, i64 group, i64 block, i64 j, i64 columns, const Fn& f) const {
+        const Plan<T>& p = job.plan;
+        const i64 outputs = p.count(block) * p.line;
+        for (i64 e = 0; e < columns;) {
+            const i64 at = (j + e) % outputs, n = least(outputs - at, columns - e);
+            f(e, p.y(first + (j + e) / outputs, group) + p.first(block) * p.line + at, n);
+            e += n;
         }
-    }, &shared);
-    return !shared.job.failed;
+    }
+    // Adds rows [first_row, last_row) of the windows' matrix to columns [j, j + columns).
+    TGE_INLINE void add(const T* copies, i64 first, i64 group, i64 block, i64 j, i64 columns, i64 first_row, i64 last_row, T* strip,
+             T* apart) const {
+        const Plan<T>& p = job.plan;
+        const Convolution& c = p.c;
+        const Gather<T> gather(p, block, image_size, j, columns, strips.width(columns));
+        T* y = nullptr;
+        for_images(first, group, block, j, columns, [&](i64, T* to, i64 n) { y = n == columns ? to : nullptr; });
+        const i64 row = y ? p.positions : strips.columns;  // columns of several images are computed apart from these
+        const auto exchange = [&](bool back) {
+            for_images(first, group, block, j, columns, [&](i64 e, T* to, i64 n) {
+                for (i64 o = 0; o < c.outputs; ++o, to += p.positions)
+                    for (i64 i = 0; i < n; ++i)
+                        if (back) to[i] = apart[o * row + e + i];
+                        else apart[o * row + e + i] = to[i];
+            });
+        };
+        if (!y && first_row > 0) exchange(false);
+        for (i64 k0 = first_row; k0 < last_row; k0 += strips.steps) {
+            gather.lay_out(copies, offsets, k0, least(k0 + strips.steps, last_row), strip);
+            strips.multiply(panels + group * size, k0, strip, columns, y ? y : apart, row,
+                            c.bias ? static_cast<const T*>(c.bias) + group * c.outputs : nullptr);
+        }
+        if (!y) exchange(true);
+    }
+    // A block of a batch of images.
+    void run(i64 batch, i64 group, i64 block, T* copies, T* strip, T* apart) const {
+        const Plan<T>& p = job.plan;
+        const i64 first = batch * together, images = least(together, p.c.images - first);
+        for (i64 i = 0; i < images; ++i) p.padded(first + i, group, block, copies + i * image_size);
+        const i64 outputs = images * p.count(block) * p.line;
+        // Weights that the second-level cache does not hold serve a part at a time all strips.
+        const i64 rows = size > block_elements && outputs >= 8 * strips.columns ? strips.steps : p.rows;
+        for (i64 row = 0; row < p.rows; row += rows)
+            for (i64 j = 0; j < outputs; j += strips.columns)
+                add(copies, first, group, block, j, least(strips.columns, outputs - j), row, least(row + rows, p.rows), strip,
+                    apart);
+    }
+};
+
+template <class T>
+bool convolve_strips(const Convolution& c) {
+    Striped<T> striped(c);
+    const Plan<T>& p = striped.job.plan;
+    const Scratch panels(bytes<T>(c.groups * striped.size)), offsets(bytes<i64>(p.rows));
+    if (!panels || !offsets) return false;
+    striped.panels = reinterpret_cast<T*>(panels.data());
+    striped.offsets = reinterpret_cast<i64*>(offsets.data());
+    striped.prepare();
+    parallel_for(striped.batches * c.groups * p.blocks, grain(p, striped.together * p.columns),
+                 [](void* context, i64 begin, i64 end, int) {
+        auto& s = *static_cast<Striped<T>*>(context);
+        const Plan<T>& plan = s.job.plan;
+        const i64 copies = plan.W + s.together * s.image_size, strip = s.strips.steps * s.strips.columns;
+        const Scratch memory(bytes<T>(copies + strip + plan.c.outputs * s.strips.columns));
+        if (!s.job.take(memory)) return;
+        T* const begins = reinterpret_cast<T*>(memory.data());
+        for (i64 i = begin; i < end; ++i)
+            s.run(i / plan.blocks / plan.c.groups, i / plan.blocks % plan.c.groups, i % plan.blocks, begins + plan.W,
+                  begins + copies, begins + copies + strip);
+    }, &striped);
+    return !striped.job.failed;
 }
 
 // Outputs (image, group, block): y = w · windows + bias.
