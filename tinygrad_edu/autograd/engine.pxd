@@ -2,7 +2,9 @@
 
 cimport cython
 
-from .variable cimport Node, Variable
+from .function cimport refresh
+from .grad_mode cimport switch_grad
+from .variable cimport Node, Variable, wrapped
 
 
 cdef class _Pass:
@@ -10,7 +12,7 @@ cdef class _Pass:
     cdef public object targets
     cdef public dict nodes, leaves, waiting, found
 
-    @cython.locals(node=Node, root=Variable, start=Variable)
+    @cython.locals(node=Node, root=Variable, start=Variable, leaf=Variable, arrival=tuple, slots=list, recording=bint)
     cpdef run(self, object roots, object seeds, bint retain_graph)
 
     cpdef visit(self, Node node, list slots, bint needed)
@@ -25,12 +27,19 @@ cdef class _Pass:
     cpdef send(self, tuple edge, object gradient, bint fresh)
 
     cpdef sum(self, tuple held, object gradient)
+    @cython.locals(node=Node, edge=tuple, leaf=Variable)
     cpdef count_hooked(self, list order)
     cpdef settle(self, Node node)
 
 
-@cython.locals(node=Node, seen=set, stack=list, edge=tuple)
+@cython.locals(node=Node, seen=set, stack=list, order=list, edge=tuple, sorted_already=bint, last=Py_ssize_t)
 cpdef _order(list roots)
+
+cpdef _seed(Variable root, object gradient)
+
+cpdef _key(Variable x)
+
+cpdef Variable _wanting(object x, str operation, Py_ssize_t position)
 
 @cython.locals(i=Py_ssize_t)
 cpdef bint _is_fresh(object value, Py_ssize_t position, tuple results, list grads, list fresh)

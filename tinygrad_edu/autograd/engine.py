@@ -8,9 +8,10 @@ from typing import Any
 
 from ..errors import InputError, KindError, StateError
 from . import anomaly
+from .anomaly import state as anomaly_state
 from .function import refresh
 from .grad_mode import switch_grad
-from .variable import Node, Variable
+from .variable import Node, Variable, wrapped
 
 _SEQUENCE = operator.attrgetter("_sequence")
 
@@ -49,7 +50,8 @@ def backward(
     for leaf, gradient, fresh in found:
         _accumulate(leaf, gradient, fresh, create_graph)
     for leaf, _, _ in found:
-        _after_accumulation(leaf)
+        if leaf._post_hooks:
+            _after_accumulation(leaf)
 
 
 def grad(
@@ -79,9 +81,9 @@ def grad(
     for i, x in enumerate(wanted):
         if _key(x) in found:
             gradient = found[_key(x)][1]
-            result.append(gradient if create_graph else Variable.wrap(Arithmetic.own(gradient)))
+            result.append(gradient if create_graph else wrapped(Arithmetic.own(gradient)))
         elif materialize_grads:
-            result.append(Variable.wrap(Arithmetic.zeros(x._array.shape, x._array.dtype, x._array)))
+            result.append(wrapped(Arithmetic.zeros(x._array.shape, x._array.dtype, x._array)))
         elif allow_unused:
             result.append(None)
         else:
@@ -126,7 +128,7 @@ def _seed(root: Variable, gradient: Variable | None) -> Any:
                 f"backward: a gradient can be left out for one number only, this tensor has shape "
                 f"{tuple(root._array.shape)}; reduce it first (.sum() or .mean()), or pass gradient="
             )
-        return Variable.wrap(Arithmetic.ones(root._array.shape, root._array.dtype, root._array))
+        return wrapped(Arithmetic.ones(root._array.shape, root._array.dtype, root._array))
     if not isinstance(gradient, Variable):
         raise KindError(f"backward: the gradient is a {type(gradient).__name__}; it must be a tensor")
     if gradient._array.shape != root._array.shape:
@@ -139,14 +141,20 @@ def _seed(root: Variable, gradient: Variable | None) -> Any:
 
 def _order(roots: list[Node]) -> list[Node]:
     """All nodes that the roots depend on, newest first: a topological order, since parents are made before children."""
-    seen, stack = set(roots), list(roots)
+    seen, stack, order = set(roots), list(roots), []
+    sorted_already, last = True, -1
     while stack:
         node = stack.pop()
+        sorted_already = sorted_already and (last < 0 or node._sequence < last)
+        last = node._sequence
+        order.append(node)
         for edge in node._edges:
             if edge is not None and isinstance(edge[0], Node) and edge[0] not in seen:
                 seen.add(edge[0])
                 stack.append(edge[0])
-    return sorted(seen, key=_SEQUENCE, reverse=True)
+    if not sorted_already:  # a chain is found in order
+        order.sort(key=_SEQUENCE, reverse=True)
+    return order
 
 
 def _needed(order: list[Node], targets: dict[Any, Any]) -> set[Node]:
@@ -200,9 +208,12 @@ class _Pass:
                         node._saved = None
                 if self.waiting:
                     self.settle(node)
-            for key, (leaf, gradient, fresh) in self.leaves.items():
+            for key, arrival in self.leaves.items():
+                leaf = arrival[0]
                 if (self.targets is None and leaf._requires_grad) or (self.targets is not None and key in self.targets):
-                    self.found[key] = (leaf, *_hooked(leaf._hooks, gradient, fresh, self.create_graph))
+                    if leaf._hooks:
+                        arrival = (leaf, *_hooked(leaf._hooks, arrival[1], arrival[2], self.create_graph))
+                    self.found[key] = arrival
         finally:
             switch_grad(recording)
 
@@ -230,7 +241,7 @@ class _Pass:
                 slot = (None, False)
                 if node.materialize_grads and node._outputs[i][1] is not None:
                     zeros = Arithmetic.zeros(*node._outputs[i], _first_array(slots))
-                    slot = (Variable.wrap(zeros) if self.create_graph else zeros, True)
+                    slot = (wrapped(zeros) if self.create_graph else zeros, True)
             elif node._hooks is not None or node._retained is not None:
                 slot = _hooked((node._hooks or {}).get(i), slot[0], slot[1], self.create_graph)
                 keeper = node._retained[i]() if node._retained is not None and i in node._retained else None
@@ -249,7 +260,7 @@ class _Pass:
         elif self.create_graph:
             results = operation.backward(node, *grads)
         else:
-            results = operation.backward(node, *[None if g is None else Variable.wrap(g) for g in grads])
+            results = operation.backward(node, *[None if g is None else wrapped(g) for g in grads])
         if not isinstance(results, tuple):
             results = (results,)
         if len(results) != len(node._edges):
@@ -257,7 +268,7 @@ class _Pass:
                 f"{node._name}.backward returned {len(results)} gradients for {len(node._edges)} arguments of forward; "
                 f"return one for each, None for constants"
             )
-        if anomaly.state.enabled:
+        if anomaly_state.enabled:
             anomaly.check(node, results, Arithmetic.has_nan)
         for i in range(len(results)):
             edge, gradient = node._edges[i], results[i]
@@ -302,9 +313,11 @@ class _Pass:
         """How many gradients will come to each leaf that has hooks to be called when it has got them all."""
         for node in order:
             for edge in node._edges:
-                if edge is not None and not isinstance(edge[0], Node) and edge[0]._post_hooks:
-                    key = id(edge[0])
-                    self.waiting[key] = self.waiting.get(key, 0) + 1
+                if edge is None or isinstance(edge[0], Node):
+                    continue
+                leaf = edge[0]
+                if leaf._post_hooks:
+                    self.waiting[id(leaf)] = self.waiting.get(id(leaf), 0) + 1
 
     def settle(self, node: Node) -> None:
         """`node` sends nothing more: finish the leaves for which it was the last, so that their hooks run now."""
@@ -334,7 +347,7 @@ def _first_array(slots: list[Any]) -> Any:
 def _hooked(hooks: Any, gradient: Any, fresh: bool, create_graph: bool) -> tuple[Any, bool]:
     """The gradient after the user's hooks, each of which may replace it."""
     for hook in list((hooks or {}).values()):
-        tensor = gradient if create_graph else Variable.wrap(gradient)
+        tensor = gradient if create_graph else wrapped(gradient)
         replacement = hook(tensor)
         fresh = False  # the hook may have kept it
         if replacement is not None:
@@ -366,14 +379,14 @@ def _accumulate(leaf: Variable, gradient: Any, fresh: bool, create_graph: bool) 
     if create_graph:
         leaf._grad = gradient if leaf._grad is None else leaf._grad + gradient
     elif leaf._grad is None:
-        leaf._grad = Variable.wrap(Arithmetic.own(gradient) if fresh else Arithmetic.copy(gradient))
+        leaf._grad = wrapped(Arithmetic.own(gradient) if fresh else Arithmetic.copy(gradient))
     elif leaf._grad._requires_grad:
-        leaf._grad = Variable.wrap(Arithmetic.add(leaf._grad._array, gradient))
+        leaf._grad = wrapped(Arithmetic.add(leaf._grad._array, gradient))
     else:
         Arithmetic.add_into(leaf._grad._array, gradient)
         leaf._grad._version.changes += 1
 
 
 def _after_accumulation(leaf: Variable) -> None:
-    for hook in list((leaf._post_hooks or {}).values()):
+    for hook in list(leaf._post_hooks.values()):  # type: ignore[union-attr]
         hook(leaf)

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from .grad_mode cimport is_grad_enabled
 from .variable cimport Node, Saved, Variable, View, save, wrapped
 
 

@@ -50,4 +50,4 @@ cdef class Node:
 cpdef Saved save(object value, Variable owner, Py_ssize_t output)
 
 @cython.locals(tensor=Variable)
-cpdef wrapped(object array, Version version)
+cpdef wrapped(object array, Version version=*)

@@ -101,7 +101,7 @@ def set_tensor_class(kind: type[Variable]) -> None:
     _tensor_class, _new_tensor = kind, kind.__new__
 
 
-def wrapped(array: Any, version: Version | None) -> Any:
+def wrapped(array: Any, version: Version | None = None) -> Any:
     """What `Variable.wrap` says."""
     tensor: Variable = _new_tensor(_tensor_class)
     tensor._adopt(array, version)

@@ -51,6 +51,8 @@ def all_dispatched(name: str) -> Any:
 
 def on_gpu(array: Any) -> bool:
     """Whether an array is in a GPU's memory."""
+    if type(array) is np.ndarray:
+        return False  # nearly always
     gpu = cuda.in_use()
     return gpu is not None and isinstance(array, gpu.array_type)
 
