@@ -188,6 +188,20 @@ def test_assigning_before_init_is_explained() -> None:
         Hasty()
 
 
+def test_calling_before_init_is_explained() -> None:
+    class Bare(nn.Module):
+        """Forgets super().__init__(), and has nothing to assign."""
+
+        def __init__(self) -> None:
+            pass
+
+        def forward(self, x: Any) -> Any:
+            return x
+
+    with pytest.raises(AttributeError, match=r"Bare: call super\(\).__init__\(\)"):
+        Bare()(1)
+
+
 ACTIVATIONS: list[tuple[str, dict[str, Any]]] = [
     ("ReLU", {}), ("LeakyReLU", {"negative_slope": 0.2}), ("Sigmoid", {}), ("Tanh", {}), ("GELU", {}), ("SiLU", {}),
     ("Softplus", {"beta": 2.0}), ("ELU", {"alpha": 0.5}), ("Softmax", {"dim": 1}), ("LogSoftmax", {"dim": 0}),

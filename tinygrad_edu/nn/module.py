@@ -52,7 +52,12 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        watched = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
+        own = self.__dict__  # asked once: an attribute of a module, which has a __getattr__, is dear
+        try:
+            watched = own["_forward_hooks"] or own["_forward_pre_hooks"]
+            watched = watched or own["_backward_hooks"] or own["_backward_pre_hooks"]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() in its __init__ first") from None
         if watched or any(EVERYWHERE):
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)

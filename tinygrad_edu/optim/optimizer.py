@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import enable_grad, no_grad
+from ..autograd import enable_grad
+from ..autograd.grad_mode import switch_grad
 from ..errors import InputError, KindError
 from ..kernels import K, beside
 from ..tensor import HookHandle, Tensor
@@ -126,16 +127,20 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with no_grad():
+        recording = switch_grad(False)
+        try:
             for group in self.param_groups:
-                chosen = [p for p in group["params"] if p.grad is not None]
+                chosen = [p for p in group["params"] if p._grad is not None]
                 for p in chosen:
-                    if p.grad.dtype != p.dtype:
+                    if p._grad._array.dtype != p._array.dtype:
                         raise KindError(f"step: a parameter is {p.dtype}, its gradient {p.grad.dtype}; they must agree")
-                for dtype in {p.dtype: None for p in chosen}:  # nearly always one: a kernel call takes one dtype
-                    self._update(group, [p for p in chosen if p.dtype == dtype])
+                kinds = {p._array.dtype: None for p in chosen}
+                for dtype in kinds:  # nearly always one: a kernel call takes one dtype
+                    self._update(group, chosen if len(kinds) == 1 else [p for p in chosen if p._array.dtype == dtype])
                 for p in chosen:
                     p._bump()
+        finally:
+            switch_grad(recording)
         return loss
 
     def _update(self, group: dict[str, Any], chosen: list[Any]) -> None:
@@ -207,13 +212,15 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        for hook in list(self._pre_hooks.values()):
-            changed = hook(self, args, kwargs)
-            if changed is not None:
-                args, kwargs = changed
+        if self._pre_hooks:
+            for hook in list(self._pre_hooks.values()):
+                changed = hook(self, args, kwargs)
+                if changed is not None:
+                    args, kwargs = changed
         result = step(self, *args, **kwargs)
-        for hook in list(self._post_hooks.values()):
-            hook(self, args, kwargs)
+        if self._post_hooks:
+            for hook in list(self._post_hooks.values()):
+                hook(self, args, kwargs)
         return result
 
     return hooked
