@@ -1,10 +1,10 @@
-"""Builds the compiled parts: the C++ kernels (tinygrad_edu.kernels._native) and the Cython-compiled autograd core.
+"""Builds the compiled parts: the C++ kernels (tinygrad_edu.kernels._native) and the Cython-compiled engine.
 
 Everything compiled is optional: without a compiler the package installs and runs on NumPy and plain Python.
 
 Environment variables read here:
     TGE_REQUIRE_NATIVE=1   fail instead of installing without the compiled parts
-    TGE_PURE=1             leave autograd/ and tensor.py uncompiled
+    TGE_PURE=1             leave the Python files uncompiled
     TGE_WERROR=1           every compiler warning is an error
     TGE_SANITIZE=address,undefined | thread    a debug build with sanitizers
 """
@@ -35,6 +35,16 @@ X86 = {
     "avx2": (32, ["-mavx2", "-mfma"]),
     "avx512": (64, ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]),
 }
+# Python files that Cython compiles as they are: the engine, and what a step of training goes through all the time.
+COMPILED = [
+    "tensor.py",
+    "autograd/*.py",
+    "kernels/devices.py",
+    *(f"ops/{name}.py" for name in ("_common", "activation", "elementwise", "functions", "linalg", "loss")),
+    *(f"nn/{name}.py" for name in ("activation", "containers", "layers", "losses", "module")),
+    *(f"nn/functional/{name}.py" for name in ("activation", "linear", "loss")),
+    "optim/optimizer.py",
+]
 # uniform() must have the same bits everywhere: no fused multiply-add there.
 FLAGS_OF_FILE = {"random.cpp": ["-ffp-contract=off"]}
 
@@ -100,17 +110,19 @@ def compiler_problem() -> str | None:
 
 
 def cython_extensions() -> list[Extension]:
-    """autograd/*.py and tensor.py, compiled as they are; C files go to the build folder."""
+    """The files of `COMPILED`, compiled as they are; C files go to the build folder."""
     if enabled("TGE_PURE") or enabled("TGE_SANITIZE"):
         return []
     try:
         from Cython.Build import cythonize
     except ImportError:
         return []
-    files = sorted(path for path in Path("tinygrad_edu/autograd").glob("*.py") if path.name != "__init__.py")
-    files += [path for path in [Path("tinygrad_edu/tensor.py")] if path.exists()]
-    if not files:
-        return []
+    files = []
+    for pattern in COMPILED:
+        found = sorted(Path("tinygrad_edu").glob(pattern))
+        if not found:
+            raise SystemExit(f"setup.py: tinygrad_edu/{pattern}, which COMPILED names, is not there")
+        files += [path for path in found if path.name != "__init__.py"]
     modules = [
         Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=["-O2", "-g0"])
         for path in files
