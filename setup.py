@@ -30,11 +30,15 @@ NATIVE = "tinygrad_edu.kernels._native"
 
 # Namespace and vector width in bytes of each instruction set, and the flags that allow it.
 BASELINE: dict[str, tuple[int, list[str]]] = {"baseline": (16, [])}
+AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]
 X86 = {
     **BASELINE,
     "avx2": (32, ["-mavx2", "-mfma"]),
-    "avx512": (64, ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]),
+    "avx512": (64, AVX512),
 }
+# With a matrix unit, which Linux hands out: what multiplies matrices; the other kernels are those of avx512.
+AMX = {"amx": (64, [*AVX512, "-mamx-tile", "-mamx-bf16", "-DTGE_SPLIT"])}
+FILES_OF_SET = {"amx": ["table.cpp", "gemm.cpp", "split_gemm.cpp", "convolution.cpp", "attention.cpp"]}
 # Python files that Cython compiles as they are: the engine, and what a step of training goes through all the time.
 COMPILED = [
     "tensor.py",
@@ -54,7 +58,25 @@ def enabled(name: str) -> bool:
 
 
 def instruction_sets() -> dict[str, tuple[int, list[str]]]:
-    return X86 if platform.machine().lower() in ("x86_64", "amd64") else BASELINE
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return BASELINE
+    return X86 | (AMX if sys.platform.startswith("linux") and compiles("-mamx-bf16", "-mamx-tile") else {})
+
+
+def compiles(*flags: str) -> bool:
+    """Whether the C++ compiler takes these flags."""
+    probe = subprocess.run(
+        [*compiler(), *flags, "-std=c++17", "-x", "c++", "-fsyntax-only", "-"],
+        input="int main() {}",
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    return probe.returncode == 0
+
+
+def compiler() -> list[str]:
+    return str(os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "g++").split()
 
 
 def native_flags() -> tuple[list[str], list[str]]:
@@ -94,19 +116,12 @@ def native_flags() -> tuple[list[str], list[str]]:
 
 def compiler_problem() -> str | None:
     """Why nothing can be compiled here, or None."""
-    command = (os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "g++").split()
-    if shutil.which(command[0]) is None:
-        return f"{command[0]} is not installed"
+    command = compiler()[0]
+    if shutil.which(command) is None:
+        return f"{command} is not installed"
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         return "Python.h is missing"
-    probe = subprocess.run(
-        [*command, "-std=c++17", "-x", "c++", "-fsyntax-only", "-"],
-        input="int main() {}",
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    return None if probe.returncode == 0 else f"{command[0]} does not compile C++17"
+    return None if compiles() else f"{command} does not compile C++17"
 
 
 def cython_extensions() -> list[Extension]:
@@ -214,6 +229,8 @@ class BuildExt(build_ext):
         jobs: list[tuple[str, str, list[str]]] = []
         for source in sorted(Path("csrc/cpu/per_isa").glob("*.cpp")):
             for name, (width, isa_flags) in sets.items():
+                if source.name not in FILES_OF_SET.get(name, [source.name]):
+                    continue
                 jobs.append(
                     (
                         str(source),

@@ -2,6 +2,12 @@
 
 #include <atomic>
 
+#ifdef TGE_HAVE_AMX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace tge {
 
 // One fill function per instruction set, from per_isa/table.cpp compiled with that set's flags.
@@ -19,7 +25,30 @@ const Table& table();
 }
 #endif
 
+#ifdef TGE_HAVE_AMX
+namespace amx {
+const Table& table();
+}
+#endif
+
 namespace {
+
+bool has_avx512() {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+}
+
+#ifdef TGE_HAVE_AMX
+// The unit's registers are 8 KB that the system saves for each thread which has used them: a process asks for them once.
+bool has_amx() {
+    constexpr unsigned bfloat16 = 1u << 22, tiles = 1u << 24;  // of leaf 7's EDX
+    constexpr long request = 0x1023, tile_data = 18;           // ARCH_REQ_XCOMP_PERM and the state's number
+    unsigned a, b, c, d;
+    if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & bfloat16) || !(d & tiles)) return false;
+    static const bool granted = syscall(SYS_arch_prctl, request, tile_data) == 0;
+    return granted;
+}
+#endif
 
 struct Entry {
     const char* name;
@@ -34,12 +63,10 @@ const Entry entries[] = {
     {"avx2", avx2::table, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
 #endif
 #ifdef TGE_HAVE_AVX512
-    {"avx512", avx512::table,
-     [] {
-         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                __builtin_cpu_supports("fma");
-     }},
+    {"avx512", avx512::table, has_avx512},
+#endif
+#ifdef TGE_HAVE_AMX
+    {"amx", amx::table, has_amx},
 #endif
 };
 

@@ -12,15 +12,6 @@ namespace tge {
 namespace TGE_ISA {
 namespace {
 
-// activated[i, j …] = activation(C[i, j …]) for n elements of row i.
-template <class T>
-void activate(const Gemm& g, i64 i, i64 j, i64 n) {
-    char* const p[] = {reinterpret_cast<char*>(static_cast<T*>(g.activated) + i * g.activated_row + j),
-                       reinterpret_cast<char*>(static_cast<T*>(g.c) + i * g.c_row + j)};
-    const i64 steps[] = {sizeof(T), sizeof(T)};
-    g.activation(n, p, steps, g.parameters);
-}
-
 // Steps of k in a block: nearly equal blocks, whole vectors.
 template <class T>
 i64 steps_of_block(i64 k) {
@@ -248,12 +239,15 @@ void no_steps(const Gemm& g) {
     }
 }
 
+template <class T>
+bool fma_gemm(const Gemm& g);
+
 // A single column is better computed as a row: vectors run along it.
 template <class T>
 bool column(const Gemm& g) {
     const Gemm flipped = {1,       g.m,     g.k,     g.b,  g.a,          g.row_bias, g.c, 0,
                           g.b_row, g.a_col, g.a_row, g.m, g.accumulate};
-    if (!gemm<T>(flipped)) return false;
+    if (!fma_gemm<T>(flipped)) return false;
     T* c = static_cast<T*>(g.c);
     if (g.bias)
         for (i64 i = 0; i < g.m; ++i) c[i] += *static_cast<const T*>(g.bias);
@@ -262,10 +256,8 @@ bool column(const Gemm& g) {
     return true;
 }
 
-}  // namespace
-
 template <class T>
-bool gemm(const Gemm& g) {
+bool fma_gemm(const Gemm& g) {
     if (g.m <= 0 || g.n <= 0) return true;
     if (g.k <= 0) return no_steps<T>(g), true;
     if (g.n == 1 && g.m > 1 && g.c_row == 1) return column<T>(g);
@@ -282,8 +274,19 @@ bool gemm(const Gemm& g) {
     p.run();
     return true;
 }
-template bool gemm<float>(const Gemm&);
-template bool gemm<double>(const Gemm&);
+
+}  // namespace
+
+#ifdef TGE_SPLIT
+bool float_gemm(const Gemm& g) { return fma_gemm<float>(g); }
+template <>
+bool gemm<float>(const Gemm& g) { return is_worth_splitting(g) ? split_gemm(g) : float_gemm(g); }
+#else
+template <>
+bool gemm<float>(const Gemm& g) { return fma_gemm<float>(g); }
+#endif
+template <>
+bool gemm<double>(const Gemm& g) { return fma_gemm<double>(g); }
 
 // Panels lie as they are read: for each block of k one tile's after the other.
 template <class T>

@@ -23,8 +23,30 @@ void fill_optimisers(Table&);
 // The matrix product, for kernels that are made of such; false: no memory.
 template <class T>
 bool gemm(const Gemm&);
-extern template bool gemm<float>(const Gemm&);
-extern template bool gemm<double>(const Gemm&);
+template <>
+bool gemm<float>(const Gemm&);
+template <>
+bool gemm<double>(const Gemm&);
+
+// activated[i, j …] = activation(C[i, j …]) for n elements of row i.
+template <class T>
+void activate(const Gemm& g, i64 i, i64 j, i64 n) {
+    char* const p[] = {reinterpret_cast<char*>(static_cast<T*>(g.activated) + i * g.activated_row + j),
+                       reinterpret_cast<char*>(static_cast<T*>(g.c) + i * g.c_row + j)};
+    const i64 steps[] = {sizeof(T), sizeof(T)};
+    g.activation(n, p, steps, g.parameters);
+}
+
+#ifdef TGE_SPLIT
+// float32 on a unit that multiplies bfloat16 (split_gemm.cpp), and in float32 arithmetic all the same.
+bool split_gemm(const Gemm&);
+bool float_gemm(const Gemm&);
+
+// Splitting takes time for each number of A and B, which many multiplications must save. Of the number of rows only whether
+// there are many counts, so that a row among many has the same result whatever the others are.
+constexpr std::int64_t many_rows = 64;
+inline bool is_worth_splitting(const Gemm& g) { return g.m >= many_rows && g.n >= 32 && g.k >= 32 && g.n * g.k >= 8192; }
+#endif
 
 // The same for an A that serves many times, packed once, and a B that is laid out while it is needed: a strip of
 // `columns` columns at a time, `steps` steps of k, each step's row `width(n)` long for n columns.

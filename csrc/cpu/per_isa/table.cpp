@@ -4,9 +4,19 @@
 #define TGE_TEXT(x) TGE_TEXT_OF(x)
 
 namespace tge {
+#ifdef TGE_SPLIT
+namespace avx512 {
+const Table& table();
+}
+#endif
 namespace TGE_ISA {
 
 static Table filled() {
+#ifdef TGE_SPLIT
+    // What multiplies matrices is of this set; the rest has nothing to gain.
+    Table table = avx512::table();
+    table.name = TGE_TEXT(TGE_ISA);
+#else
     Table table{};
     table.name = TGE_TEXT(TGE_ISA);
     fill_elementwise(table);
@@ -14,15 +24,16 @@ static Table filled() {
     fill_reductions(table);
     fill_softmax(table);
     fill_cross_entropy(table);
-    fill_gemm(table);
-    fill_convolution(table);
     fill_pooling(table);
     fill_norms(table);
-    fill_attention(table);
     fill_recurrent(table);
     fill_lookup(table);
     fill_random(table);
     fill_optimisers(table);
+#endif
+    fill_gemm(table);
+    fill_convolution(table);
+    fill_attention(table);
     return table;
 }
 

@@ -1,0 +1,208 @@
+// float32 as the sum of three bfloat16, for matrix units that multiply bfloat16 and add up in float32 (Intel's AMX).
+//
+// A float32 has 24 significant bits, a bfloat16 has 8 and the same exponents: x = x₁ + x₂ + x₃, each the nearest bfloat16
+// to what the ones before have left, is exact. Of the nine products of two such sums six are computed: what is left out,
+// x₂y₃ + x₃y₂ + x₃y₃, is below 2⁻²⁶·|xy|, a quarter of what rounding xy to float32 may cost (Henry, Tang & Heinecke 2019).
+//
+// The unit takes subnormal numbers for zeros, and ∞ − ∞ is no part of ∞: `Range` tells whether any number is so large or
+// so small that it would matter. Then float32 arithmetic has to do it (split_gemm.cpp).
+#pragma once
+#include "pack.h"
+
+namespace tge {
+namespace TGE_ISA {
+namespace {
+
+constexpr int parts = 3;
+constexpr i64 lines = 16;        // rows of a unit's tile, or columns: of a matrix's rows or columns so many lie in one piece
+constexpr i64 depth_of_step = 32;  // of k, in one tile
+constexpr i64 tile_bytes = 1024;
+constexpr i64 bytes_per_number = 2 * parts;
+
+typedef uint32_t Words __attribute__((vector_size(64)));      // two bfloat16 in each
+typedef uint16_t Halves __attribute__((vector_size(64)));
+typedef uint32_t WordsInMemory __attribute__((vector_size(64), aligned(4), may_alias));
+
+// The numbers seen so far: upper halves, which begin with the exponent, of the smallest and largest magnitudes, zero left
+// out; and whether there was one too small for its parts.
+struct Range {
+    Halves low = ~Halves{}, high{};
+    Words rest{};
+
+    TGE_INLINE void see(Words first_parts, Words left_x, Words left_y) {
+        const Halves magnitude = reinterpret_cast<Halves>(first_parts & 0x7FFF7FFF), below = magnitude - 1;
+        high = magnitude > high ? magnitude : high;
+        low = below < low ? below : low;
+        rest |= left_x | left_y;
+    }
+};
+
+// The same for a whole matrix, in exponents: 2^low ≤ |x| < 2^(high + 1) for all x ≠ 0.
+struct Exponents {
+    int low = 1000, high = -1000;
+    void see(const Range& range) {
+        unsigned smallest = 0xFFFF, largest = 0, rest = 0;
+        for (int i = 0; i < 32; ++i) {
+            if (range.low[i] < smallest) smallest = range.low[i];
+            if (range.high[i] > largest) largest = range.high[i];
+        }
+        for (int i = 0; i < 16; ++i) rest |= range.rest[i] & 0xFFFF;
+        if (smallest != 0xFFFF) see(static_cast<int>((smallest + 1) >> 7) - 127);
+        if (largest != 0) see(static_cast<int>(largest >> 7) - 127);
+        if (rest != 0) see(-1000), see(1000);  // a subnormal number, or NaN
+    }
+    void see(int exponent) {
+        if (exponent < low) low = exponent;
+        if (exponent > high) high = exponent;
+    }
+    void see(const Exponents& other) { see(other.low), see(other.high); }
+};
+
+// Whether products of numbers in these ranges, k of them added up, come out of the parts as they should: no part is
+// subnormal or infinite, no sum overflows, and what is taken for zero is below a rounding error.
+inline bool in_range(const Exponents& a, const Exponents& b, i64 k) {
+    int log_k = 0;
+    while ((i64{1} << log_k) < k) ++log_k;
+    return a.low >= -103 && b.low >= -103 && a.high <= 126 && b.high <= 126 && a.low + b.low >= -96 &&
+           a.high + b.high + log_k <= 123;
+}
+
+// Three times 16 pairs (x, y) of bfloat16.
+struct Split {
+    Words part[parts];
+    TGE_INLINE Split(F x, F y, Range& range) {
+#pragma GCC unroll 3
+        for (int p = 0; p < parts; ++p) {
+            // To nearest: half a unit is added to the magnitude, then cut off. The last part is exact without.
+            const unsigned half = p + 1 < parts ? 0x8000 : 0;
+            const Words wx = reinterpret_cast<Words>(x) + half, wy = (reinterpret_cast<Words>(y) + half) & 0xFFFF0000;
+            part[p] = wx >> 16 | wy;
+            if (p + 1 == parts) break;
+            x -= reinterpret_cast<F>(wx & 0xFFFF0000);
+            y -= reinterpret_cast<F>(wy);
+        }
+        range.see(part[0], reinterpret_cast<Words>(x), reinterpret_cast<Words>(y));
+    }
+    // To a row of three tiles that lie `apart` bytes apart.
+    TGE_INLINE void store(char* row, i64 apart) const {
+#pragma GCC unroll 3
+        for (int p = 0; p < parts; ++p) {
+            *reinterpret_cast<WordsInMemory*>(row + p * apart) = part[p];
+        }
+    }
+};
+
+// A panel is 32 lines, rows of A or columns of B, as the tiles that the unit reads: step by step of 32 in k, part by part, the
+// first 16 lines and the last; a last panel that 16 lines are enough for has no others. Numbers k and k + 16 of a step are
+// neighbours. Where there are no more lines, or no more steps, there are zeros.
+//
+// A tile of A has a line in each of its rows. A tile of B has its lines side by side: row i is numbers i and i + 16 of each.
+#ifndef STEP_PAD
+#define STEP_PAD 128
+#endif
+enum class Side { a, b };
+constexpr i64 panel_lines = 2 * lines;
+// From one step's tiles to the next one's: not a multiple of what the first cache has of lines with the same place in it.
+TGE_INLINE i64 step_bytes(i64 apart) { return parts * apart + STEP_PAD; }
+TGE_INLINE i64 panel_bytes(i64 count, i64 depth) {
+    return (depth + depth_of_step - 1) / depth_of_step * step_bytes(count <= lines ? tile_bytes : 2 * tile_bytes);
+}
+
+// The panels of `count` lines, one behind the other; number k of line l is from[l·across + k·along].
+//
+// All lines of a step come before the next step, which is fetched meanwhile: what comes from beyond the second cache takes
+// longer to arrive than to split. (To do this between the unit's instructions, which leave the vector units idle, takes
+// longer still: the unit waits for the stores.)
+template <Side side>
+class Splitter {
+public:
+    Splitter(const float* from, i64 across, i64 along, i64 count, i64 depth)
+        : from_(from), across_(across), along_(along), count_(count), depth_(depth) {}
+
+    // Returns what it has seen.
+    Range split(char* to) const {
+        Range range;  // not the caller's: here it stays in registers
+        if ((side == Side::a ? along_ : across_) != 1) {
+            for (i64 k = 0; k < depth_; k += depth_of_step)
+                for (i64 l = 0; l < count_; l += lines) split_turned(l, k, tiles(to, l, k), apart(l), range);
+        } else if (side == Side::a) {
+            for (i64 l = 0; l < round_up(count_, lines); ++l) split_row(l, to, range);
+        } else {
+            for (i64 k = 0; k < depth_; k += depth_of_step)
+                for (i64 i = 0; i < W; ++i) split_steps(k, i, to, range);
+        }
+        return range;
+    }
+
+private:
+    static constexpr int W = Direct<float>::W;
+    // n numbers, at most 16, of those that lie side by side; zeros for the others.
+    static TGE_INLINE F first(const float* p, i64 n) {
+        return n >= W ? Direct<float>::load(p) : n <= 0 ? F{} : load_first(p, n, F{});
+    }
+    static TGE_INLINE void fetch(const float* p) { __builtin_prefetch(p, 0, 2); }
+    const float* at(i64 line, i64 k) const { return from_ + line * across_ + k * along_; }
+    // Where the tiles of line l and step k are; where a part has its next tile.
+    i64 apart(i64 l) const { return l % panel_lines >= lines || count_ - l / panel_lines * panel_lines > lines ? 2 * tile_bytes : tile_bytes; }
+    char* tiles(char* to, i64 l, i64 k) const {
+        return to + l / panel_lines * panel_bytes(panel_lines, depth_) + k / depth_of_step * step_bytes(apart(l)) +
+               l % panel_lines / lines * tile_bytes;
+    }
+
+    // A row of A, whose numbers lie side by side …
+    TGE_INLINE void split_row(i64 l, char* to, Range& range) const {
+        const i64 step = apart(l);
+        char* row = tiles(to, l, 0) + l % lines * 64;
+        const float* p = at(l, 0);
+        i64 n = l < count_ ? depth_ : 0, k = 0;
+        for (; n >= depth_of_step; n -= depth_of_step, k += depth_of_step, p += depth_of_step, row += step_bytes(step))
+            Split(Direct<float>::load(p), Direct<float>::load(p + W), range).store(row, step);
+        for (; k < depth_; n -= depth_of_step, k += depth_of_step, p += depth_of_step, row += step_bytes(step))
+            Split(first(p, n), first(p + W, n - W), range).store(row, step);
+    }
+    // … or two rows of B.
+    TGE_INLINE void split_steps(i64 k, i64 i, char* to, Range& range) const {
+        const float *p = at(0, k + i), *q = at(0, k + i + W);
+        const i64 n = depth_ - k - i;
+        for (i64 l = 0; l < count_; l += lines, p += lines, q += lines) {
+            char* row = tiles(to, l, k) + i * 64;
+            if (count_ - l >= lines && n > W) Split(Direct<float>::load(p), Direct<float>::load(q), range).store(row, apart(l));
+            else Split(first(p, n > 0 ? count_ - l : 0), first(q, n > W ? count_ - l : 0), range).store(row, apart(l));
+        }
+    }
+    // … or they have to be turned.
+    TGE_INLINE void split_turned(i64 l, i64 k, char* row, i64 apart, Range& range) const {
+        F x[W], y[W];
+        load_turned(l, k, x);
+        load_turned(l, k + W, y);
+        for (i64 i = 0; i < W; ++i, row += 64) Split(x[i], y[i], range).store(row, apart);
+    }
+    // Numbers [k, k + 16) of lines [l, l + 16), in rows of what a tile has in its columns.
+    TGE_INLINE void load_turned(i64 l, i64 k, F (&v)[W]) const {
+        constexpr bool by_line = side == Side::b;  // each vector is of one line, or of one number
+        const float *p = at(l, k), *ahead = by_line ? p + 4 * depth_of_step : at(l, k + depth_of_step);
+        const i64 n = depth_ - k, have = count_ - l;
+        const i64 vectors = by_line ? have : n, inside = by_line ? n : have;
+        const i64 step = by_line ? across_ : along_, within = by_line ? along_ : across_;
+        if (within == 1 && vectors >= W && inside >= W) {
+#pragma GCC unroll 16
+            for (int i = 0; i < W; ++i) {
+                v[i] = Direct<float>::load(p + i * step);
+                fetch(ahead + i * step);
+            }
+        } else
+            for (i64 i = 0; i < W; ++i, p += step) {
+                if (within == 1 || i >= vectors) v[i] = first(p, i < vectors ? inside : 0);
+                else
+                    for (i64 j = 0; j < W; ++j) v[i][j] = j < inside ? p[j * within] : 0.0f;
+            }
+        transpose(v);
+    }
+
+    const float* from_;
+    i64 across_, along_, count_, depth_;
+};
+
+}  // namespace
+}  // namespace TGE_ISA
+}  // namespace tge

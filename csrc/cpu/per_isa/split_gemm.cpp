@@ -1,0 +1,208 @@
+// The matrix product of float32 on a matrix unit for bfloat16: each number split into three (split.h), six times as many
+// multiplications, on a unit that is sixteen times as fast. Only for instruction sets with such a unit.
+//
+// An element of C is a sum in an order that depends on k alone, as in gemm.cpp; the sums of 32 steps are added up in the
+// unit before they come to the others, so rounding errors are smaller than one sum's over all of k.
+#ifdef TGE_SPLIT
+#include <atomic>
+
+#include "../allocator.h"
+#include "../threads.h"
+#include "kernels.h"
+#include "split_tiles.h"
+
+namespace tge {
+namespace TGE_ISA {
+namespace {
+
+// Beyond the second cache (2 MB where there is such a unit) memory is too slow for it. So there lie a block of B, split, and
+// what multiplies it, a panel of A at a time, while A and C come and go once for each block.
+constexpr i64 most_depth = 512;             // of a block of k
+constexpr i64 block_numbers = i64{3} << 16;  // of B: 1.2 MB when split
+constexpr i64 band = 2 * panel_lines;        // rows of A
+
+// Exponents that several threads have seen.
+struct Seen {
+    std::atomic<int> low{1000}, high{-1000};
+    void see(const Range& range) {
+        Exponents e;
+        e.see(range);
+        for (int old = low.load(); e.low < old && !low.compare_exchange_weak(old, e.low);) {}
+        for (int old = high.load(); e.high > old && !high.compare_exchange_weak(old, e.high);) {}
+    }
+    Exponents all() const { return {low.load(), high.load()}; }
+};
+
+struct SplitProduct {
+    const Gemm& g;
+    i64 depth;               // of a block of k, whole steps
+    i64 columns, rows;       // of a piece of C: what one thread computes, all of k, whole panels
+    i64 across, down;        // pieces beside and below each other
+    Seen seen_a, seen_b;
+    std::atomic<bool> failed{false};
+
+    explicit SplitProduct(const Gemm& gemm) : g(gemm) {
+        const i64 k_blocks = (g.k + most_depth - 1) / most_depth;
+        depth = round_up((g.k + k_blocks - 1) / k_blocks, depth_of_step);
+        across = (g.n * depth + block_numbers - 1) / block_numbers;
+        // Every piece more means that A or B is split once more. How C is cut does not change what comes out.
+        const i64 threads = g.m * g.n * g.k < (i64{1} << 21) ? 1 : num_threads();
+        down = 1;
+        if (across < threads && g.m >= g.n) down = (threads + across - 1) / across;
+        else if (across % threads > 0) across = round_up(across, threads);
+        columns = round_up((g.n + across - 1) / across, panel_lines);
+        rows = round_up((g.m + down - 1) / down, panel_lines);
+        across = (g.n + columns - 1) / columns;
+        down = (g.m + rows - 1) / rows;
+    }
+    i64 b_bytes() const { return panels_bytes(columns); }
+    i64 panels_bytes(i64 count) const { return (count + panel_lines - 1) / panel_lines * panel_bytes(panel_lines, depth); }
+    i64 memory() const { return b_bytes() + panels_bytes(least(rows, band)); }
+    float* c(i64 i, i64 j) const { return static_cast<float*>(g.c) + i * g.c_row + j; }
+
+    void compute(i64 piece, char* memory) {
+        const i64 i0 = piece % down * rows, i1 = least(i0 + rows, g.m);
+        const i64 j0 = piece / down * columns, j1 = least(j0 + columns, g.n);
+        char* const a_panels = memory + b_bytes();
+        const Unit unit;
+        for (i64 k0 = 0; k0 < g.k; k0 += depth) {
+            const i64 steps = least(depth, g.k - k0);
+            const i64 panel = panel_bytes(panel_lines, steps);
+            seen_b.see(Splitter<Side::b>(static_cast<const float*>(g.b) + k0 * g.b_row + j0 * g.b_col, g.b_col, g.b_row, j1 - j0,
+                                         steps).split(memory));
+            for (i64 b0 = i0; b0 < i1; b0 += band) {
+                const i64 b1 = least(b0 + band, i1);
+                seen_a.see(Splitter<Side::a>(static_cast<const float*>(g.a) + b0 * g.a_row + k0 * g.a_col, g.a_row, g.a_col,
+                                             b1 - b0, steps).split(a_panels));
+                for (i64 j = j0; j < j1; j += panel_lines)
+                    for (i64 i = b0; i < b1; i += panel_lines)
+                        multiply(i, least(panel_lines, b1 - i), j, least(panel_lines, j1 - j), k0, steps,
+                                 a_panels + panel * ((i - b0) / panel_lines), memory + panel * ((j - j0) / panel_lines));
+                if (g.activation && k0 + steps >= g.k)
+                    for (i64 i = b0; i < b1; ++i) activate<float>(g, i, j0, j1 - j0);
+            }
+        }
+    }
+    // m rows and n columns of C from (i, j) on, steps [k0, k0 + steps).
+    void multiply(i64 i, i64 m, i64 j, i64 n, i64 k0, i64 steps, const char* a, const char* b) const {
+        const bool ends = k0 + steps >= g.k, add = k0 > 0 || g.accumulate;
+        const i64 unit_steps = (steps + depth_of_step - 1) / depth_of_step;
+        if (!add && !(ends && (g.bias || g.row_bias)) && m % lines == 0 && n % lines == 0) {
+            split_tile(m, n, unit_steps, a, b, c(i, j), g.c_row * static_cast<i64>(sizeof(float)));
+            return;
+        }
+        if (add)
+            for (i64 r = 0; r < m; ++r) {
+                __builtin_prefetch(c(i + r, j), 1);
+                __builtin_prefetch(c(i + r, j + n - 1), 1);
+            }
+        alignas(64) float sums[panel_lines * panel_lines];
+        split_tile(m, n, unit_steps, a, b, sums, panel_lines * sizeof(float));
+        finish(sums, i, m, j, n, add, ends);
+    }
+    // A tile of sums becomes a part of C; biases come with the last block of k.
+    void finish(const float* sums, i64 i0, i64 m, i64 j, i64 n, bool add, bool ends) const {
+        using L = Direct<float>;
+        const float *bias = ends && g.bias ? static_cast<const float*>(g.bias) + j : nullptr,
+                    *row_bias = ends && g.row_bias ? static_cast<const float*>(g.row_bias) + i0 : nullptr;
+        for (i64 i = 0; i < m; ++i, sums += panel_lines)
+            for (i64 v = 0; v < n; v += L::W) {
+                float* to = c(i0 + i, j + v);
+                F sum = L::load(sums + v);
+                if (v + L::W <= n) {
+                    if (add) sum = L::load(to) + sum;
+                    if (bias) sum += L::load(bias + v);
+                    if (row_bias) sum += row_bias[i];
+                    L::store(to, sum);
+                } else {
+                    if (add) sum = load_part<L>(to, n - v, 0.0f) + sum;
+                    if (bias) sum += load_part<L>(bias + v, n - v, 0.0f);
+                    if (row_bias) sum += row_bias[i];
+                    store_part<L>(to, n - v, sum);
+                }
+            }
+    }
+
+    void run() {
+        parallel_for(across * down, 1, [](void* context, i64 begin, i64 end, int) {
+            SplitProduct& p = *static_cast<SplitProduct*>(context);
+            alignas(64) char little[65536];
+            const bool is_little = p.memory() <= static_cast<i64>(sizeof little);
+            const Scratch much(is_little ? 0 : static_cast<unsigned long>(p.memory()));
+            if (!is_little && !much) p.failed = true;
+            else
+                for (i64 piece = begin; piece < end; ++piece) p.compute(piece, is_little ? little : much.data());
+        }, this);
+    }
+};
+
+// Rows [i, i + rows) of C in float32 arithmetic, where a product of numbers in these ranges asks for it. `before`: what C
+// held, if it is to be added to.
+constexpr i64 rows_again = 16;
+bool again(const Gemm& g, i64 i, i64 rows, const Exponents* a, const Exponents* b, const float* before) {
+    const Scratch memory(static_cast<unsigned long>(2 * rows * g.n) * sizeof(float));
+    if (!memory) return false;
+    float *c = reinterpret_cast<float*>(memory.data()), *activated = c + rows * g.n;
+    Gemm part = g;
+    part.m = rows;
+    part.a = static_cast<const float*>(g.a) + i * g.a_row;
+    if (g.row_bias) part.row_bias = static_cast<const float*>(g.row_bias) + i;
+    part.c = c, part.activated = activated;
+    part.c_row = part.activated_row = g.n;
+    for (i64 e = 0; before && e < rows * g.n; ++e) c[e] = before[i * g.n + e];
+    if (!float_gemm(part)) return false;
+    for (i64 r = 0; r < rows; ++r)
+        for (i64 j = 0; j < g.n; ++j) {
+            if (in_range(a[i + r], b[j], g.k)) continue;
+            static_cast<float*>(g.c)[(i + r) * g.c_row + j] = c[r * g.n + j];
+            if (g.activation) static_cast<float*>(g.activated)[(i + r) * g.activated_row + j] = activated[r * g.n + j];
+        }
+    return true;
+}
+
+Exponents exponents_of(const float* x, i64 n, i64 step) {
+    Exponents result;
+    for (i64 i = 0; i < n; ++i, x += step) {
+        uint32_t bits;
+        __builtin_memcpy(&bits, x, sizeof bits);
+        if ((bits & 0x7FFFFFFF) != 0) result.see(static_cast<int>(bits >> 23 & 255) - 127);
+    }
+    return result;
+}
+
+// Which elements that are is decided by their row of A and column of B alone.
+bool mend(const Gemm& g, const float* before) {
+    const Scratch memory(static_cast<unsigned long>(g.m + g.n) * sizeof(Exponents));
+    if (!memory) return false;
+    Exponents *a = reinterpret_cast<Exponents*>(memory.data()), *b = a + g.m, every_b;
+    for (i64 i = 0; i < g.m; ++i) a[i] = exponents_of(static_cast<const float*>(g.a) + i * g.a_row, g.k, g.a_col);
+    for (i64 j = 0; j < g.n; ++j) {
+        b[j] = exponents_of(static_cast<const float*>(g.b) + j * g.b_col, g.k, g.b_row);
+        every_b.see(b[j]);
+    }
+    for (i64 i = 0; i < g.m;) {
+        i64 rows = 0;
+        while (rows < rows_again && i + rows < g.m && !in_range(a[i + rows], every_b, g.k)) ++rows;
+        if (rows > 0 && !again(g, i, rows, a, b, before)) return false;
+        i += rows > 0 ? rows : 1;
+    }
+    return true;
+}
+
+}  // namespace
+
+bool split_gemm(const Gemm& g) {
+    const Scratch kept(g.accumulate ? static_cast<unsigned long>(g.m * g.n) * sizeof(float) : 0);
+    if (g.accumulate && !kept) return false;
+    float* const before = g.accumulate ? reinterpret_cast<float*>(kept.data()) : nullptr;
+    SplitProduct p(g);
+    for (i64 i = 0; before && i < g.m; ++i)
+        __builtin_memcpy(before + i * g.n, p.c(i, 0), static_cast<unsigned long>(g.n) * sizeof(float));
+    p.run();
+    if (p.failed) return false;
+    return in_range(p.seen_a.all(), p.seen_b.all(), g.k) || mend(g, before);
+}
+
+}  // namespace TGE_ISA
+}  // namespace tge
+#endif

@@ -1,0 +1,86 @@
+// Tiles of C on the matrix unit (Intel's AMX): 32 × 32 sums from panels of numbers that were split into parts.
+#pragma once
+#include "split.h"
+
+namespace tge {
+namespace TGE_ISA {
+namespace {
+
+// The unit's eight registers hold tiles of 16 rows of 64 bytes; each thread says so before it uses them, and that it is
+// done. A register is a part of the instruction's name, so macros.
+class Unit {
+public:
+    Unit() {
+        struct alignas(64) {
+            uint8_t palette = 1, start = 0, reserved[14] = {};
+            uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+            uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+        } const shape;
+        asm volatile("ldtilecfg %0" ::"m"(shape) : "memory");
+    }
+    ~Unit() { asm volatile("tilerelease" ::: "memory"); }
+    Unit(const Unit&) = delete;
+    Unit& operator=(const Unit&) = delete;
+};
+#define TGE_ZERO(t) asm volatile("tilezero %%tmm" #t ::: "memory")
+#define TGE_LOAD(t, p) asm volatile("tileloadd (%0,%1,1), %%tmm" #t ::"r"(p), "r"(i64{64}) : "memory")
+#define TGE_STORE(t, p, step) asm volatile("tilestored %%tmm" #t ", (%0,%1,1)" ::"r"(p), "r"(step) : "memory")
+#define TGE_MULTIPLY(c, a, b) asm volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::: "memory")
+
+// c (16·M, 16·N), its rows `c_row` bytes apart, = the sum over `steps` of a (16·M lines) times b (16·N lines), both panels.
+// The six products of a step come in such an order that each needs one new part. The same order for every size: an
+// element's sum does not depend on where it lies.
+template <int M, int N>
+void split_tile(i64 steps, const char* a, const char* b, float* c, i64 c_row) {
+    constexpr i64 a_part = M * tile_bytes, b_part = N * tile_bytes;
+    const char* ahead = b + step_bytes(b_part);
+    char* const bottom = reinterpret_cast<char*>(c) + lines * c_row;
+    TGE_ZERO(0);
+    if constexpr (N > 1) TGE_ZERO(1);
+    if constexpr (M > 1) TGE_ZERO(2);
+    if constexpr (M > 1 && N > 1) TGE_ZERO(3);
+    const auto load_a = [&](int part) __attribute__((always_inline)) {
+        TGE_LOAD(4, a + part * a_part);
+        if constexpr (M > 1) TGE_LOAD(5, a + part * a_part + tile_bytes);
+    };
+    const auto load_b = [&](int part) __attribute__((always_inline)) {
+        TGE_LOAD(6, b + part * b_part);
+        if constexpr (N > 1) TGE_LOAD(7, b + part * b_part + tile_bytes);
+    };
+    const auto multiply = [&]() __attribute__((always_inline)) {
+        TGE_MULTIPLY(0, 4, 6);
+        if constexpr (N > 1) TGE_MULTIPLY(1, 4, 7);
+        if constexpr (M > 1) TGE_MULTIPLY(2, 5, 6);
+        if constexpr (M > 1 && N > 1) TGE_MULTIPLY(3, 5, 7);
+        // The next step of b comes to the first cache while the unit multiplies.
+#pragma GCC unroll 16
+        for (int i = 0; i < N * lines / 2; ++i) __builtin_prefetch(ahead + i * 64);
+        ahead += b_part / 2;
+    };
+    for (; steps > 0; --steps, a += step_bytes(a_part), b += step_bytes(b_part)) {
+        load_a(0), load_b(2), multiply();
+        load_b(1), multiply();
+        load_a(1), multiply();
+        load_b(0), multiply();
+        load_a(2), multiply();
+        load_a(0), multiply();
+    }
+    TGE_STORE(0, c, c_row);
+    if constexpr (N > 1) TGE_STORE(1, c + lines, c_row);
+    if constexpr (M > 1) TGE_STORE(2, bottom, c_row);
+    if constexpr (M > 1 && N > 1) TGE_STORE(3, bottom + lines * static_cast<i64>(sizeof(float)), c_row);
+}
+#undef TGE_ZERO
+#undef TGE_LOAD
+#undef TGE_STORE
+#undef TGE_MULTIPLY
+
+// The kernel for panels of so many lines.
+TGE_INLINE void split_tile(i64 m, i64 n, i64 steps, const char* a, const char* b, float* c, i64 c_row) {
+    if (m > lines) (n > lines ? split_tile<2, 2> : split_tile<2, 1>)(steps, a, b, c, c_row);
+    else (n > lines ? split_tile<1, 2> : split_tile<1, 1>)(steps, a, b, c, c_row);
+}
+
+}  // namespace
+}  // namespace TGE_ISA
+}  // namespace tge

@@ -1,0 +1,174 @@
+"""Products of float32 in three bfloat16 parts, on a matrix unit: as exact as float32, or left to float32."""
+
+import numpy as np
+import pytest
+
+from tinygrad_edu.kernels import _native
+
+from .conftest import native
+
+pytestmark = pytest.mark.skipif("amx" not in _native.available_isas(), reason="no matrix unit in this processor")
+
+M, K, N = 100, 200, 70  # not whole tiles, not whole steps
+
+
+@pytest.fixture(autouse=True)
+def amx():
+    before = native.isa()
+    _native.use_isa("amx")
+    yield
+    _native.use_isa(before)
+
+
+def float32(a, b, **kwargs):
+    """The same product in float32 arithmetic."""
+    _native.use_isa("avx512")
+    try:
+        return native.matmul(a, b, **kwargs)
+    finally:
+        _native.use_isa("amx")
+
+
+def normal(rng, *shape):
+    return rng.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(64, 256, 32), (M, K, N), (97, 513, 129), (300, 1500, 40), (64, 32, 256), (70, 33, 700)]
+)
+@pytest.mark.parametrize("left", ["C", "F"])
+@pytest.mark.parametrize("right", ["C", "F"])
+def test_errors_are_smaller_than_float32s(m, k, n, left, right, rng):
+    a, b = np.asarray(normal(rng, m, k), order=left), np.asarray(normal(rng, k, n), order=right)
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    magnitudes = np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
+    error = np.abs(native.matmul(a, b) - exact)
+    assert (error <= np.sqrt(k) * 2.0**-24 * magnitudes).all()
+    assert np.sqrt((error**2).mean()) < np.sqrt(((float32(a, b) - exact) ** 2).mean())
+
+
+def test_every_significant_bit_counts(rng):
+    """Sums of one product each: rounded once, as the product of two float32 is, but for 2⁻²⁶ of it."""
+    a = np.zeros((64, 64), np.float32)
+    np.fill_diagonal(a, normal(rng, 64))
+    b = normal(rng, 64, 300)
+    exact = np.diag(a).astype(np.float64)[:, None] * b.astype(np.float64)
+    assert (np.abs(native.matmul(a, b) - exact) <= (2.0**-24 + 2.0**-25) * np.abs(exact)).all()
+    ones = np.eye(64, dtype=np.float32)
+    np.testing.assert_array_equal(native.matmul(ones, b), b)
+
+
+SPECIAL = [
+    np.inf,
+    -np.inf,
+    np.nan,
+    1e-41,
+    -3e-45,
+    1e-38,
+    3.4e38,
+    np.float32(np.frombuffer(b"\xff\xff\xff\x7f", np.float32)[0]),
+]
+
+
+@pytest.mark.parametrize("value", SPECIAL)
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_what_has_no_parts_is_left_to_float32(value, side, rng):
+    """Its row, or its column, has the bits of float32 arithmetic; all other elements keep theirs."""
+    a, b = normal(rng, M, K), normal(rng, K, N)
+    before = native.matmul(a, b)
+    changed = np.zeros((M, N), bool)
+    if side == "a":
+        a[37, 150] = value
+        changed[37] = True
+    else:
+        b[150, 37] = value
+        changed[:, 37] = True
+    result, expected = native.matmul(a, b), float32(a, b)
+    np.testing.assert_array_equal(result[~changed], before[~changed])
+    np.testing.assert_array_equal(result[changed], expected[changed])
+
+
+def test_zero_times_infinity_is_nan(rng):
+    a, b = np.zeros((M, K), np.float32), normal(rng, K, N)
+    b[3, 5] = np.inf
+    result = native.matmul(a, b)
+    assert np.isnan(result[:, 5]).all()
+    assert (np.delete(result, 5, axis=1) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("a_scale", "b_scale"), [(1e-25, 1e-20), (1e30, 1e10), (1e-36, 1e36), (1e-41, 1e37), (1e-10, 1e-20)]
+)
+def test_scales(a_scale, b_scale, rng):
+    """What overflows, and what is subnormal, comes out as in float32; so does what lies between, from any factors."""
+    a, b = (
+        (rng.normal(size=(M, K)) * a_scale).astype(np.float32),
+        (rng.normal(size=(K, N)) * b_scale).astype(np.float32),
+    )
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    limit = 1e-6 * (np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)) + K * 2.0**-149
+    result, expected = native.matmul(a, b), float32(a, b)
+    finite = np.isfinite(expected)
+    assert (np.abs(result - exact)[finite] <= limit[finite]).all()
+    np.testing.assert_array_equal(result[~finite], expected[~finite])
+
+
+def test_rows_that_are_zero_do_not_count_as_small(rng):
+    a, b = normal(rng, M, K), normal(rng, K, N)
+    expected = native.matmul(a, b)
+    a[::3] = 0
+    expected[::3] = 0
+    np.testing.assert_array_equal(native.matmul(a, b), expected)
+
+
+def test_a_row_has_the_same_bits_in_any_place(rng):
+    a, b = normal(rng, 200, 600), normal(rng, 600, 500)
+    whole = native.matmul(a, b)
+    order = rng.permutation(200)
+    np.testing.assert_array_equal(native.matmul(a[order], b), whole[order])
+    columns = rng.permutation(500)
+    np.testing.assert_array_equal(native.matmul(a, b[:, columns]), whole[:, columns])
+    np.testing.assert_array_equal(native.matmul(a[:64], b[:, 100:140]), whole[:64, 100:140])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_threads_do_not_change_a_bit(threads, rng):
+    a, b = normal(rng, 300, 700), normal(rng, 700, 450)
+    a[5, 7] = np.inf
+    before = native.get_num_threads()
+    results = []
+    for n in (1, threads):
+        native.set_num_threads(n)
+        results.append([native.matmul(a, b), native.matmul(a.T[:, :128].copy().T, b)])
+    native.set_num_threads(before)
+    for one, many in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, many)
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
+def test_layers_with_special_values(activation, rng):
+    x, w, bias = normal(rng, M, K), normal(rng, N, K), normal(rng, N)
+    x[3, 4], x[90] = np.nan, 1e-42
+    y, z = native.linear_activation(x, w, bias, activation)
+    _native.use_isa("avx512")
+    other_y, other_z = native.linear_activation(x, w, bias, activation)
+    np.testing.assert_array_equal(y[3], other_y[3])
+    np.testing.assert_array_equal(y[90], other_y[90])
+    np.testing.assert_allclose(y, other_y, rtol=1e-4, atol=1e-4)
+    if z is not None:
+        np.testing.assert_array_equal(z[3], other_z[3])
+        np.testing.assert_allclose(z, other_z, rtol=1e-4, atol=1e-4)
+
+
+def test_sums_that_are_added_to_survive_special_values(rng):
+    """The weight gradient of a convolution adds image to image: what was there before is not lost."""
+    x, g = normal(rng, 3, 40, 12, 12), normal(rng, 3, 48, 10, 10)
+    x[1, 7, 5, 5] = np.inf
+    one = (1, 1)
+    arguments = (g, x, (3, 3), one, (0, 0), one, 1)
+    result = native.convolve_weight_gradient(*arguments)
+    _native.use_isa("avx512")
+    expected = native.convolve_weight_gradient(*arguments)
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(np.isfinite(result), finite)
+    np.testing.assert_allclose(result[finite], expected[finite], rtol=1e-4, atol=1e-3)
