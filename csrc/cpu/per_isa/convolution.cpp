@@ -1,76 +1,14 @@
 // Convolution and its two gradients as matrix products. The windows of a block of outputs are laid out as a matrix that
 // stays in the second-level cache (plan.h), or strip by strip in the first-level cache.
 #include "../threads.h"
-#include "pack.h"
-#include "plan.h"
+#include "gather.h"
+#ifdef TGE_SPLIT
+#include "split_convolution.h"
+#endif
 
 namespace tge {
 namespace TGE_ISA {
 namespace {
-
-// A strip of the windows' matrix, `width` = W or 2W wide, for `n` output positions from j on. If the stride is 1, those of
-// one output line lie side by side in x: a vector of a row is made of a few parts of lines, the same for all rows.
-template <class T>
-struct Gather {
-    using L = Direct<T>;
-    using V = typename L::V;
-    static constexpr int W = L::W, widest = 2;
-    using Inside = decltype(V{} > V{});
-    struct Part {
-        i64 from;       // where the vector's first entry would lie, in the padded copy
-        Inside inside;  // which entries are of this line or a later one
-    };
-    i64 vectors, stride, parts[widest] = {};
-    Part part[widest][W];
-    i64 from[widest * W];  // for other strides: each entry's place
-
-    // The outputs of a block of one image after the other, whose padded copies lie `image_size` apart.
-    Gather(const Plan<T>& plan, i64 block, i64 image_size, i64 j, i64 n, i64 width)
-        : vectors(width / W), stride(plan.c.stride[2]) {
-        const Convolution& c = plan.c;
-        const i64 lines = plan.outputs_in(1, block), across = plan.outputs_in(2, block), deep = plan.outputs_in(0, block);
-        i64 x = j % across, y = j / across % lines, z = j / across / lines % deep, image = j / across / lines / deep;
-        for (i64 i = 0; i < width; ++i) {
-            from[i] = image * image_size + (z * c.stride[0] * plan.reach[1] + y * c.stride[1]) * plan.reach[2] + x * stride;
-            if (i < n && (i % W == 0 || x == 0)) {
-                T later[W];
-                for (i64 e = 0; e < W; ++e) later[e] = e >= i % W ? T(1) : T(0);
-                const i64 v = i / W;
-                part[v][parts[v]++] = {from[i] - i % W, L::load(later) > V{}};
-            }
-            if (i + 1 >= n) continue;  // columns that are not used repeat the last one
-            if (++x == across) x = 0, ++y;
-            if (y == lines) y = 0, ++z;
-            if (z == deep) z = 0, ++image;
-        }
-    }
-    // Rows [first, last) of the strip. Parts are read as whole vectors, so up to W entries around a line.
-    void lay_out(const T* copy, const i64* offsets, i64 first, i64 last, T* strip) const {
-        if (stride != 1)
-            for (i64 row = first; row < last; ++row)
-                for (i64 i = 0; i < vectors * W; ++i) *strip++ = copy[offsets[row] + from[i]];
-        else if (vectors == widest && parts[0] <= 2 && parts[1] <= 2) lay_out_two(copy, offsets, first, last, strip);
-        else
-            for (i64 row = first; row < last; ++row)
-                for (i64 v = 0; v < vectors; ++v, strip += W) {
-                    const T* x = copy + offsets[row];
-                    V entries = L::load(x + part[v][0].from);
-                    for (i64 q = 1; q < parts[v]; ++q) entries = part[v][q].inside ? L::load(x + part[v][q].from) : entries;
-                    L::store(strip, entries);
-                }
-    }
-    // The usual case: no more than two lines in a vector.
-    void lay_out_two(const T* copy, const i64* offsets, i64 first, i64 last, T* strip) const {
-        const Part &a = part[0][0], &b = part[0][parts[0] - 1], &c = part[1][0], &d = part[1][parts[1] - 1];
-        const i64 at[] = {a.from, b.from, c.from, d.from};
-        const Inside second = b.inside, fourth = d.inside;
-        for (i64 row = first; row < last; ++row, strip += widest * W) {
-            const T* x = copy + offsets[row];
-            L::store(strip, second ? L::load(x + at[1]) : L::load(x + at[0]));
-            L::store(strip + W, fourth ? L::load(x + at[3]) : L::load(x + at[2]));
-        }
-    }
-};
 
 // The same for many outputs: one strip of the windows at a time, which stays in the first-level cache while all outputs are
 // computed from it.
@@ -99,24 +37,7 @@ struct Striped {
         const Plan<T>& p = job.plan;
         const Convolution& c = p.c;
         for (i64 group = 0; group < c.groups; ++group) strips.pack(p.w(group), p.rows, 1, panels + group * size);
-        i64* offset = offsets;
-        for (i64 channel = 0; channel < c.channels; ++channel)
-            for (i64 k0 = 0; k0 < c.kernel[0]; ++k0)
-                for (i64 k1 = 0; k1 < c.kernel[1]; ++k1)
-                    for (i64 k2 = 0; k2 < c.kernel[2]; ++k2)
-                        *offset++ = ((channel * p.reach[0] + k0 * c.dilation[0]) * p.reach[1] + k1 * c.dilation[1]) *
-                                        p.reach[2] + k2 * c.dilation[2];
-    }
-    // Calls f(entry of the strip, y, n) for the parts of columns [j, j + columns) that belong to one image.
-    template <class Fn>
-    void for_images(i64 first, i64 group, i64 block, i64 j, i64 columns, const Fn& f) const {
-        const Plan<T>& p = job.plan;
-        const i64 outputs = p.count(block) * p.line;
-        for (i64 e = 0; e < columns;) {
-            const i64 at = (j + e) % outputs, n = least(outputs - at, columns - e);
-            f(e, p.y(first + (j + e) / outputs, group) + p.first(block) * p.line + at, n);
-            e += n;
-        }
+        row_offsets(p, offsets);
     }
     // Adds rows [first_row, last_row) of the windows' matrix to columns [j, j + columns).
     TGE_INLINE void add(const T* copies, i64 first, i64 group, i64 block, i64 j, i64 columns, i64 first_row, i64 last_row, T* strip,
@@ -125,10 +46,10 @@ struct Striped {
         const Convolution& c = p.c;
         const Gather<T> gather(p, block, image_size, j, columns, strips.width(columns));
         T* y = nullptr;
-        for_images(first, group, block, j, columns, [&](i64, T* to, i64 n) { y = n == columns ? to : nullptr; });
+        for_images(p, first, group, block, j, columns, [&](i64, T* to, i64 n) { y = n == columns ? to : nullptr; });
         const i64 row = y ? p.positions : strips.columns;  // columns of several images are computed apart from these
         const auto exchange = [&](bool back) {
-            for_images(first, group, block, j, columns, [&](i64 e, T* to, i64 n) {
+            for_images(p, first, group, block, j, columns, [&](i64 e, T* to, i64 n) {
                 for (i64 o = 0; o < c.outputs; ++o, to += p.positions)
                     for (i64 i = 0; i < n; ++i)
                         if (back) to[i] = apart[o * row + e + i];
@@ -184,7 +105,7 @@ bool convolve_strips(const Convolution& c) {
 
 // Outputs (image, group, block): y = w · windows + bias.
 template <class T>
-bool convolve(const Convolution& c) {
+bool convolve_vectors(const Convolution& c) {
     Job<T> job(c);
     const Plan<T>& p = job.plan;
     if (p.by_strips()) return convolve_strips<T>(c);
@@ -209,6 +130,23 @@ bool convolve(const Convolution& c) {
     return !job.failed;
 }
 
+// Whether the matrix unit takes it.
+template <class T>
+bool is_for_unit(const Plan<T>& p) {
+#ifdef TGE_SPLIT
+    if constexpr (sizeof(T) == sizeof(float)) return is_worth_splitting(p);
+#endif
+    return static_cast<void>(p), false;
+}
+template <class T>
+bool convolve(const Convolution& c) {
+#ifdef TGE_SPLIT
+    if constexpr (sizeof(T) == sizeof(float))
+        if (is_for_unit(Plan<T>(c))) return split_convolve(c, convolve_vectors<float>);
+#endif
+    return convolve_vectors<T>(c);
+}
+
 // With steps of 1 the gradient of x is a convolution of y's gradient as well, with the weights turned round and the two kinds
 // of channels exchanged. This is all of it but the weights; false where the other way is the better or the only one.
 template <class T>
@@ -219,7 +157,8 @@ bool turn(const Convolution& c, Convolution& turned) {
         turned.in[d] = c.out[d], turned.out[d] = c.in[d], turned.padding[d] = c.dilation[d] * (c.kernel[d] - 1) - c.padding[d];
         if (c.stride[d] != 1 || turned.padding[d] < 0) return false;
     }
-    return Plan<T>(turned).by_strips();
+    const Plan<T> p(turned);
+    return p.by_strips() || is_for_unit(p);
 }
 template <class T>
 bool convolve_turned(const Convolution& c, Convolution& turned) {
@@ -232,7 +171,7 @@ bool convolve_turned(const Convolution& c, Convolution& turned) {
         for (i64 channel = 0; channel < c.channels; ++channel)
             for (i64 output = 0; output < c.outputs; ++output)
                 for (i64 tap = p.taps - 1; tap >= 0; --tap) *to++ = p.w(group)[(output * c.channels + channel) * p.taps + tap];
-    return convolve_strips<T>(turned);
+    return convolve<T>(turned);
 }
 
 // Inputs (image, group): windows' gradient wᵀ · g, its overlaps added up.
@@ -271,6 +210,19 @@ bool convolve_input_gradient(const Convolution& c) {
     return !job.failed;
 }
 
+// sum (rows, outputs) += windows · gᵀ of a block of one image. `copy` has room for a padded copy and the windows.
+template <class T>
+void add_windows(Job<T>& j, i64 image, i64 group, i64 block, T* sum, T* copy) {
+    const Plan<T>& plan = j.plan;
+    i64 distance;
+    const T* windows = plan.windows(image, group, block, copy + round_up(plan.image_elements(), plan.W), copy, distance);
+    Gemm g = {plan.rows, plan.c.outputs, plan.count(block) * plan.line, windows,
+              plan.y(image, group) + plan.first(block) * plan.line, nullptr, sum,
+              distance, 1, 1, plan.positions, plan.c.outputs};
+    g.accumulate = true;
+    j.run(g);
+}
+
 // Each part sums over its share of the images: sums[part, group] = Σ windows · gᵀ, so that neither operand of the
 // product, which has few columns, needs to be transposed. Then the parts are added in order.
 template <class T>
@@ -297,21 +249,24 @@ bool convolve_weight_gradient(const Convolution& c) {
             double* bias_sum = j.bias_sums + i * v.outputs;
             for (i64 e = 0; e < plan.rows * v.outputs; ++e) sum[e] = 0;
             for (i64 o = 0; o < v.outputs; ++o) bias_sum[o] = 0;
-            for (i64 image = v.images * part / j.parts; image < v.images * (part + 1) / j.parts; ++image)
-                for (i64 block = 0; block < plan.blocks; ++block) {
-                    i64 distance;
-                    const T* windows = plan.windows(image, group, block, copy + image_size, copy, distance);
-                    Gemm g = {plan.rows, v.outputs, plan.count(block) * plan.line, windows,
-                              plan.y(image, group) + plan.first(block) * plan.line, nullptr, sum,
-                              distance, 1, 1, plan.positions, v.outputs};
-                    g.accumulate = true;
-                    j.run(g);
-                    if (v.bias_gradient)
-                        for (i64 o = 0; o < v.outputs; ++o) {
-                            const T* row = static_cast<const T*>(g.b) + o * plan.positions;
-                            bias_sum[o] += row_sum(g.k, row, row, [](auto x, auto) { return x; });
-                        }
+            const i64 first = v.images * part / j.parts, last = v.images * (part + 1) / j.parts;
+            for (i64 image = first; image < last; ++image)
+                for (i64 block = 0; v.bias_gradient && block < plan.blocks; ++block)
+                    for (i64 o = 0; o < v.outputs; ++o) {
+                        const T* row = plan.y(image, group) + o * plan.positions + plan.first(block) * plan.line;
+                        bias_sum[o] += row_sum(plan.count(block) * plan.line, row, row, [](auto x, auto) { return x; });
+                    }
+#ifdef TGE_SPLIT
+            if constexpr (sizeof(T) == sizeof(float))
+                if (is_for_unit(plan)) {
+                    if (!split_gradient(plan, first, last, group, sum, [&](i64 image, i64 block) {
+                            add_windows(j, image, group, block, sum, copy);
+                        })) j.failed = true;
+                    continue;
                 }
+#endif
+            for (i64 image = first; image < last; ++image)
+                for (i64 block = 0; block < plan.blocks; ++block) add_windows(j, image, group, block, sum, copy);
         }
     }, &job);
     if (job.failed) return false;

@@ -67,6 +67,25 @@ inline bool in_range(const Exponents& a, const Exponents& b, i64 k) {
            a.high + b.high + log_k <= 123;
 }
 
+// Of n numbers that lie side by side.
+inline Exponents exponents_of(const float* x, i64 n) {
+    using L = Direct<float>;
+    Words low = ~Words{}, high{};
+    for (i64 i = 0; i < n; i += L::W) {
+        const F v = i + L::W <= n ? L::load(x + i) : load_part<L>(x + i, n - i, 0.0f);
+        const Words magnitude = reinterpret_cast<Words>(v) & 0x7FFFFFFF, below = magnitude - 1;
+        high = magnitude > high ? magnitude : high;
+        low = below < low ? below : low;
+    }
+    Exponents result;
+    for (int i = 0; i < L::W; ++i) {
+        if (high[i] == 0) continue;
+        result.see(static_cast<int>(high[i] >> 23) - 127);
+        result.see(static_cast<int>((low[i] + 1) >> 23) - 127);
+    }
+    return result;
+}
+
 // Three times 16 pairs (x, y) of bfloat16.
 struct Split {
     Words part[parts];
@@ -97,22 +116,38 @@ struct Split {
 // neighbours. Where there are no more lines, or no more steps, there are zeros.
 //
 // A tile of A has a line in each of its rows. A tile of B has its lines side by side: row i is numbers i and i + 16 of each.
-#ifndef STEP_PAD
-#define STEP_PAD 128
-#endif
 enum class Side { a, b };
 constexpr i64 panel_lines = 2 * lines;
 // From one step's tiles to the next one's: not a multiple of what the first cache has of lines with the same place in it.
-TGE_INLINE i64 step_bytes(i64 apart) { return parts * apart + STEP_PAD; }
+TGE_INLINE i64 step_bytes(i64 apart) { return parts * apart + 128; }
 TGE_INLINE i64 panel_bytes(i64 count, i64 depth) {
     return (depth + depth_of_step - 1) / depth_of_step * step_bytes(count <= lines ? tile_bytes : 2 * tile_bytes);
 }
 
+// Beyond the second cache (2 MB where there is such a unit) memory is too slow for it. So there lie a block of B, split, and
+// what multiplies it, some panels of A at a time, while A and C come and go once for each block.
+constexpr i64 most_depth = 512;             // of a block of k
+constexpr i64 block_numbers = i64{3} << 16;  // of B: 1.2 MB when split
+// Nearly equal blocks, whole steps.
+inline i64 depth_of_block(i64 k) {
+    const i64 blocks = (k + most_depth - 1) / most_depth;
+    return round_up((k + blocks - 1) / blocks, depth_of_step);
+}
+inline i64 panels_bytes(i64 count, i64 depth) {
+    return (count + panel_lines - 1) / panel_lines * panel_bytes(panel_lines, depth);
+}
+
+// Where line l and step k of `count` lines and `depth` steps are, and how far apart the same tile's parts.
+TGE_INLINE i64 bytes_apart(i64 l, i64 count) { return count - l / panel_lines * panel_lines > lines ? 2 * tile_bytes : tile_bytes; }
+TGE_INLINE char* tiles_of(char* panels, i64 l, i64 k, i64 count, i64 depth) {
+    return panels + l / panel_lines * panel_bytes(panel_lines, depth) + k / depth_of_step * step_bytes(bytes_apart(l, count)) +
+           l % panel_lines / lines * tile_bytes;
+}
+
 // The panels of `count` lines, one behind the other; number k of line l is from[l·across + k·along].
 //
-// All lines of a step come before the next step, which is fetched meanwhile: what comes from beyond the second cache takes
-// longer to arrive than to split. (To do this between the unit's instructions, which leave the vector units idle, takes
-// longer still: the unit waits for the stores.)
+// Tried: splitting the next panel between the unit's instructions, which leave the vector units idle, or fetching ahead what
+// will be split next. Both take longer, since the unit itself is kept from reading its tiles.
 template <Side side>
 class Splitter {
 public:
@@ -142,12 +177,8 @@ private:
     }
     static TGE_INLINE void fetch(const float* p) { __builtin_prefetch(p, 0, 2); }
     const float* at(i64 line, i64 k) const { return from_ + line * across_ + k * along_; }
-    // Where the tiles of line l and step k are; where a part has its next tile.
-    i64 apart(i64 l) const { return l % panel_lines >= lines || count_ - l / panel_lines * panel_lines > lines ? 2 * tile_bytes : tile_bytes; }
-    char* tiles(char* to, i64 l, i64 k) const {
-        return to + l / panel_lines * panel_bytes(panel_lines, depth_) + k / depth_of_step * step_bytes(apart(l)) +
-               l % panel_lines / lines * tile_bytes;
-    }
+    i64 apart(i64 l) const { return bytes_apart(l, count_); }
+    char* tiles(char* to, i64 l, i64 k) const { return tiles_of(to, l, k, count_, depth_); }
 
     // A row of A, whose numbers lie side by side …
     TGE_INLINE void split_row(i64 l, char* to, Range& range) const {

@@ -15,10 +15,6 @@ namespace tge {
 namespace TGE_ISA {
 namespace {
 
-// Beyond the second cache (2 MB where there is such a unit) memory is too slow for it. So there lie a block of B, split, and
-// what multiplies it, a panel of A at a time, while A and C come and go once for each block.
-constexpr i64 most_depth = 512;             // of a block of k
-constexpr i64 block_numbers = i64{3} << 16;  // of B: 1.2 MB when split
 constexpr i64 band = 2 * panel_lines;        // rows of A
 
 // Exponents that several threads have seen.
@@ -42,8 +38,7 @@ struct SplitProduct {
     std::atomic<bool> failed{false};
 
     explicit SplitProduct(const Gemm& gemm) : g(gemm) {
-        const i64 k_blocks = (g.k + most_depth - 1) / most_depth;
-        depth = round_up((g.k + k_blocks - 1) / k_blocks, depth_of_step);
+        depth = depth_of_block(g.k);
         across = (g.n * depth + block_numbers - 1) / block_numbers;
         // Every piece more means that A or B is split once more. How C is cut does not change what comes out.
         const i64 threads = g.m * g.n * g.k < (i64{1} << 21) ? 1 : num_threads();
@@ -55,9 +50,8 @@ struct SplitProduct {
         across = (g.n + columns - 1) / columns;
         down = (g.m + rows - 1) / rows;
     }
-    i64 b_bytes() const { return panels_bytes(columns); }
-    i64 panels_bytes(i64 count) const { return (count + panel_lines - 1) / panel_lines * panel_bytes(panel_lines, depth); }
-    i64 memory() const { return b_bytes() + panels_bytes(least(rows, band)); }
+    i64 b_bytes() const { return panels_bytes(columns, depth); }
+    i64 memory() const { return b_bytes() + panels_bytes(least(rows, band), depth); }
     float* c(i64 i, i64 j) const { return static_cast<float*>(g.c) + i * g.c_row + j; }
 
     void compute(i64 piece, char* memory) {
@@ -98,31 +92,9 @@ struct SplitProduct {
             }
         alignas(64) float sums[panel_lines * panel_lines];
         split_tile(m, n, unit_steps, a, b, sums, panel_lines * sizeof(float));
-        finish(sums, i, m, j, n, add, ends);
+        finish_tile(sums, m, n, c(i, j), g.c_row, add, ends && g.bias ? static_cast<const float*>(g.bias) + j : nullptr,
+                    ends && g.row_bias ? static_cast<const float*>(g.row_bias) + i : nullptr);
     }
-    // A tile of sums becomes a part of C; biases come with the last block of k.
-    void finish(const float* sums, i64 i0, i64 m, i64 j, i64 n, bool add, bool ends) const {
-        using L = Direct<float>;
-        const float *bias = ends && g.bias ? static_cast<const float*>(g.bias) + j : nullptr,
-                    *row_bias = ends && g.row_bias ? static_cast<const float*>(g.row_bias) + i0 : nullptr;
-        for (i64 i = 0; i < m; ++i, sums += panel_lines)
-            for (i64 v = 0; v < n; v += L::W) {
-                float* to = c(i0 + i, j + v);
-                F sum = L::load(sums + v);
-                if (v + L::W <= n) {
-                    if (add) sum = L::load(to) + sum;
-                    if (bias) sum += L::load(bias + v);
-                    if (row_bias) sum += row_bias[i];
-                    L::store(to, sum);
-                } else {
-                    if (add) sum = load_part<L>(to, n - v, 0.0f) + sum;
-                    if (bias) sum += load_part<L>(bias + v, n - v, 0.0f);
-                    if (row_bias) sum += row_bias[i];
-                    store_part<L>(to, n - v, sum);
-                }
-            }
-    }
-
     void run() {
         parallel_for(across * down, 1, [](void* context, i64 begin, i64 end, int) {
             SplitProduct& p = *static_cast<SplitProduct*>(context);
@@ -160,7 +132,8 @@ bool again(const Gemm& g, i64 i, i64 rows, const Exponents* a, const Exponents* 
     return true;
 }
 
-Exponents exponents_of(const float* x, i64 n, i64 step) {
+Exponents exponents_of_line(const float* x, i64 n, i64 step) {
+    if (step == 1) return exponents_of(x, n);
     Exponents result;
     for (i64 i = 0; i < n; ++i, x += step) {
         uint32_t bits;
@@ -175,9 +148,9 @@ bool mend(const Gemm& g, const float* before) {
     const Scratch memory(static_cast<unsigned long>(g.m + g.n) * sizeof(Exponents));
     if (!memory) return false;
     Exponents *a = reinterpret_cast<Exponents*>(memory.data()), *b = a + g.m, every_b;
-    for (i64 i = 0; i < g.m; ++i) a[i] = exponents_of(static_cast<const float*>(g.a) + i * g.a_row, g.k, g.a_col);
+    for (i64 i = 0; i < g.m; ++i) a[i] = exponents_of_line(static_cast<const float*>(g.a) + i * g.a_row, g.k, g.a_col);
     for (i64 j = 0; j < g.n; ++j) {
-        b[j] = exponents_of(static_cast<const float*>(g.b) + j * g.b_col, g.k, g.b_row);
+        b[j] = exponents_of_line(static_cast<const float*>(g.b) + j * g.b_col, g.k, g.b_row);
         every_b.see(b[j]);
     }
     for (i64 i = 0; i < g.m;) {

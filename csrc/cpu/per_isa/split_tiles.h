@@ -81,6 +81,27 @@ TGE_INLINE void split_tile(i64 m, i64 n, i64 steps, const char* a, const char* b
     else (n > lines ? split_tile<1, 2> : split_tile<1, 1>)(steps, a, b, c, c_row);
 }
 
+// A tile of sums, rows of 32, becomes a part of C: m rows and n columns. Biases are there or not.
+inline void finish_tile(const float* sums, i64 m, i64 n, float* c, i64 c_row, bool add, const float* bias,
+                        const float* row_bias) {
+    using L = Direct<float>;
+    for (i64 i = 0; i < m; ++i, sums += panel_lines, c += c_row)
+        for (i64 v = 0; v < n; v += L::W) {
+            F sum = L::load(sums + v);
+            if (v + L::W <= n) {
+                if (add) sum = L::load(c + v) + sum;
+                if (bias) sum += L::load(bias + v);
+                if (row_bias) sum += row_bias[i];
+                L::store(c + v, sum);
+            } else {
+                if (add) sum = load_part<L>(c + v, n - v, 0.0f) + sum;
+                if (bias) sum += load_part<L>(bias + v, n - v, 0.0f);
+                if (row_bias) sum += row_bias[i];
+                store_part<L>(c + v, n - v, sum);
+            }
+        }
+}
+
 }  // namespace
 }  // namespace TGE_ISA
 }  // namespace tge
