@@ -1,6 +1,10 @@
-// Convolution of float32 on a matrix unit (split.h): windows are gathered from the padded copies of x and split at once.
+// Convolution of float32 on a matrix unit (split.h). The unit reads its tiles in rows of 64 bytes any distance apart, so it
+// reads windows where they lie: a padded copy of x is split once, and each window position is a shift of it.
+//
+// Positions are counted in the padded copy, line after line. Those at the end of a line, whose windows would reach into
+// the next one, are computed and left out.
 #pragma once
-#include "gather.h"
+#include "plan.h"
 #include "split_tiles.h"
 
 namespace tge {
@@ -8,140 +12,138 @@ namespace TGE_ISA {
 namespace {
 
 using FloatPlan = Plan<float>;
+constexpr i64 word = 4;  // two bfloat16
 
-// Whether splitting the windows is made up for by the outputs that use them.
-inline bool is_worth_splitting(const FloatPlan& p) { return p.c.outputs >= 32 && p.rows >= 64 && p.positions >= 32; }
-
-// 16 positions of the windows' matrix: of any row, told where the row begins. Most are of one line of the output or two.
-class Sixteen {
-public:
-    // Where there are no positions, those before them.
-    Sixteen(const Gather<float>& gather, i64 vector)
-        : gather_(gather), v_(gather.stride == 1 && gather.parts[vector] == 0 ? 0 : vector),
-          is_usual_(gather.stride == 1 && gather.parts[v_] <= 2) {
-        if (!is_usual_) return;
-        const auto &first = gather.part[v_][0], &last = gather.part[v_][gather.parts[v_] - 1];
-        first_ = first.from, last_ = last.from;
-        for (int i = 0; i < FloatPlan::W; ++i)
-            if (last.inside[i] != 0) mask_ = static_cast<uint16_t>(mask_ | 1u << i);
-    }
-    bool is_usual() const { return is_usual_; }
-    template <bool usual>
-    TGE_INLINE F row(const float* x) const {
-        if constexpr (!usual) return gather_.vector(x, v_);
-        return __builtin_ia32_loadups512_mask(x + last_, Direct<float>::load(x + first_), mask_);
-    }
-
-private:
-    const Gather<float>& gather_;
-    i64 v_, first_ = 0, last_ = 0;
-    bool is_usual_;
-    uint16_t mask_ = 0;
-};
-
-// Where the rows of the windows' matrix begin, whole steps of the unit: what comes after the last row is multiplied by
-// zeros, so it may be anything that is in range.
-inline i64 offsets_size(const FloatPlan& p) { return round_up(p.rows, panel_lines); }
-inline void padded_offsets(const FloatPlan& p, i64* offsets) {
-    row_offsets(p, offsets);
-    for (i64 i = p.rows; i < offsets_size(p); ++i) offsets[i] = 0;
+// The unit's steps are 32 channels long, and only neighbouring positions lie side by side.
+inline bool is_worth_splitting(const FloatPlan& p) {
+    return p.c.channels >= 24 && p.c.outputs >= 16 && p.taps > 1 && p.c.stride[0] == 1 && p.c.stride[1] == 1 &&
+           p.c.stride[2] == 1 && p.positions >= 32;
 }
 
-// Padded copies of so many images are one piece of work: their outputs are dealt into panels as if they were one image's.
-struct Together {
-    i64 images, batches, image_size;
-    explicit Together(const FloatPlan& p) {
-        image_size = round_up(p.image_elements(), p.W);
-        images = p.blocks > 1 ? 1 : least(block_numbers / (p.positions * least(p.rows, most_depth) + 1), block_elements / 2 / image_size);
-        if (images < 1) images = 1;
-        batches = round_up((p.c.images + images - 1) / images, 4);  // as many for each thread
-        images = (p.c.images + batches - 1) / batches;
-        batches = (p.c.images + images - 1) / images;
+// The padded copy of x and its parts. A plane is a channel's positions, or those of two channels.
+struct Copies {
+    const FloatPlan& p;
+    i64 size;         // positions of the copy
+    i64 plane, part;  // bytes
+
+    // Room behind a plane for tiles that begin in it, and rows of a tile in different places of the first cache.
+    Copies(const FloatPlan& plan, i64 planes) : p(plan), size(p.reach[0] * p.reach[1] * p.reach[2]) {
+        plane = (round_up(size + 3 * panel_lines, 2 * FloatPlan::W) + FloatPlan::W) * word;
+        part = planes * plane;
     }
-    i64 copies() const { return 2 * FloatPlan::W + images * image_size; }
+    i64 bytes() const { return parts * part; }
+    i64 copy_elements() const { return round_up(p.image_elements() + 4 * FloatPlan::W, FloatPlan::W); }
+    // How many positions of a block are computed: up to the last output's.
+    i64 positions(i64 block) const {
+        return ((p.outputs_in(0, block) - 1) * p.reach[1] + p.outputs_in(1, block) - 1) * p.reach[2] + p.outputs_in(2, block);
+    }
+    // Where a window position lies.
+    i64 shift(i64 tap) const {
+        const Convolution& c = p.c;
+        const i64 k2 = tap % c.kernel[2], k1 = tap / c.kernel[2] % c.kernel[1], k0 = tap / c.kernel[2] / c.kernel[1];
+        return (k0 * c.dilation[0] * p.reach[1] + k1 * c.dilation[1]) * p.reach[2] + k2 * c.dilation[2];
+    }
+    // Calls f(first position in the copy, first position in y, n) for the lines of a block's positions [q, q + n).
+    template <class Fn>
+    void for_lines(i64 block, i64 q, i64 n, const Fn& f) const {
+        const i64 lines1 = p.outputs_in(1, block), across = p.outputs_in(2, block);
+        for (i64 at = q; at < q + n;) {
+            const i64 line = at / p.reach[2], x = at % p.reach[2], y = line % p.reach[1], z = line / p.reach[1];
+            const i64 end = least(q + n, (line + 1) * p.reach[2]);
+            if (x < across && y < lines1)
+                f(at, p.first(block) * p.line + (z * lines1 + y) * across + x, least(end - at, across - x));
+            at = end;
+        }
+    }
+
+    // Channels c and c + 16 of each 32 share a plane: a tile of B is rows of 16 positions. Zeros for missing channels.
+    void split_pairs(const float* copy, char* planes) const {
+        const i64 channels = p.c.channels;
+        for (i64 c = 0, at = 0; c < channels; at += lines, c += depth_of_step)
+            for (i64 i = 0; i < lines; ++i) {
+                const float *x = copy + (c + i) * size, *y = x + lines * size;
+                split_plane(c + i < channels ? x : nullptr, c + i + lines < channels ? y : nullptr, planes + (at + i) * plane);
+            }
+    }
+private:
+    // Some positions more than a channel has are read: they are the next one's, or of the room behind the last one.
+    void split_plane(const float* x, const float* y, char* to) const {
+        using L = Direct<float>;
+        Range range;  // what the images hold has been looked at
+        for (i64 q = 0; q < size; q += L::W)
+            Split(x ? L::load(x + q) : F{}, y ? L::load(y + q) : F{}, range).store(to + q * word, part);
+    }
 };
 
-// y = w · windows + bias, C's rows being outputs and its columns positions.
+// y = w · windows + bias: C's rows are outputs, its columns positions, and k goes through the taps, and 32 channels of each
+// at a time.
 struct SplitConvolution {
     Job<float> job;
-    Together together;
-    i64 depth;         // of a block of rows of the windows' matrix
-    i64 columns;       // split at a time, whole panels
-    i64 weight_bytes;  // of one group
-    char* weights = nullptr;  // for each group and block the panels
-    i64* offsets = nullptr;
+    Copies copies;
+    i64 channels, depth;  // of one tap; of a block of k
+    i64 together;         // images in one piece of work
+    i64 weight_bytes;     // of one group
+    char* weights = nullptr;  // for each group and block of k the panels
+    i64* steps = nullptr;     // where the unit's steps begin in the planes
     Exponents* exponents = nullptr;  // of each group's weights
     bool* left = nullptr;            // images and groups that are left to float32
 
-    explicit SplitConvolution(const Convolution& c) : job(c), together(job.plan) {
-        const FloatPlan& p = job.plan;
-        depth = depth_of_block(p.rows);
-        columns = least(round_up(block_numbers / depth, panel_lines), round_up(together.images * p.columns, panel_lines));
-        weight_bytes = (p.rows + depth - 1) / depth * panels_bytes(c.outputs, depth);
+    explicit SplitConvolution(const Convolution& c)
+        : job(c), copies(job.plan, round_up(c.channels, depth_of_step) / 2), channels(round_up(c.channels, depth_of_step)) {
+        depth = depth_of_block(k());
+        weight_bytes = (k() + depth - 1) / depth * panels_bytes(c.outputs, depth);
+        together = least(block_numbers * bytes_per_number / 2 / copies.bytes(), (c.images + 7) / 8);
+        if (together < 1 || job.plan.blocks > 1) together = 1;
     }
+    i64 k() const { return job.plan.taps * channels; }
+    i64 batches() const { return (job.plan.c.images + together - 1) / together; }
     char* panels(i64 group, i64 k0) const {
         return weights + group * weight_bytes + k0 / depth * panels_bytes(job.plan.c.outputs, depth);
     }
-    void prepare() {
+    // `by_tap`: memory for a group's weights, zeros.
+    void prepare(float* by_tap) {
         const FloatPlan& p = job.plan;
-        padded_offsets(p, offsets);
+        for (i64 tap = 0, s = 0; tap < p.taps; ++tap)
+            for (i64 c = 0; c < channels; c += depth_of_step)
+                steps[s++] = c / 2 * copies.plane + copies.shift(tap) * word;
         for (i64 group = 0; group < p.c.groups; ++group) {
             exponents[group] = exponents_of(p.w(group), p.c.outputs * p.rows);
-            for (i64 k0 = 0; k0 < p.rows; k0 += depth)
-                Splitter<Side::a>(p.w(group) + k0, p.rows, 1, p.c.outputs, least(depth, p.rows - k0)).split(panels(group, k0));
+            for (i64 o = 0; o < p.c.outputs; ++o)
+                for (i64 c = 0; c < p.c.channels; ++c)
+                    for (i64 tap = 0; tap < p.taps; ++tap)
+                        by_tap[(o * p.taps + tap) * channels + c] = p.w(group)[(o * p.c.channels + c) * p.taps + tap];
+            for (i64 k0 = 0; k0 < k(); k0 += depth)
+                Splitter<Side::a>(by_tap + k0, k(), 1, p.c.outputs, least(depth, k() - k0)).split(panels(group, k0));
         }
     }
-    // The panel of columns [j, j + n), rows [k0, k0 + steps) of the windows' matrix.
-    void split_windows(const float* copies, i64 block, i64 j, i64 n, i64 k0, i64 steps, char* panel) const {
-        const Gather<float> gather(job.plan, block, together.image_size, j, n, n <= lines ? lines : panel_lines);
-        for (i64 v = 0; v < gather.vectors; ++v) {
-            const Sixteen columns_of(gather, v);
-            (columns_of.is_usual() ? split_sixteen<true> : split_sixteen<false>)(columns_of, copies, offsets + k0, steps,
-                                                                                panel + v * tile_bytes, bytes_apart(0, n));
-        }
-    }
-    template <bool usual>
-    static void split_sixteen(const Sixteen& of, const float* copies, const i64* offset, i64 steps, char* tiles, i64 apart) {
-        Range range;  // what the images hold has been looked at
-        for (i64 k = 0; k < steps; k += depth_of_step, offset += depth_of_step, tiles += step_bytes(apart))
-            for (i64 i = 0; i < lines; ++i)
-                Split(of.row<usual>(copies + offset[i]), of.row<usual>(copies + offset[i + lines]), range)
-                    .store(tiles + i * 64, apart);
-    }
-    void run(i64 batch, i64 group, i64 block, float* copies, char* b_panels) const {
+    void run(i64 batch, i64 group, i64 block, float* copy, char* planes) const {
         const FloatPlan& p = job.plan;
         const Convolution& c = p.c;
-        const i64 first = batch * together.images, images = least(together.images, c.images - first);
+        const i64 first = batch * together, images = least(together, c.images - first), positions = copies.positions(block);
         for (i64 i = 0; i < images; ++i) {
-            p.padded(first + i, group, block, copies + i * together.image_size);
-            if (!in_range(exponents[group], exponents_of(copies + i * together.image_size, p.image_elements()), p.rows))
+            p.padded(first + i, group, block, copy);
+            if (!in_range(exponents[group], exponents_of(copy, p.image_elements()), p.rows))
                 __atomic_store_n(&left[(first + i) * c.groups + group], true, __ATOMIC_RELAXED);
+            copies.split_pairs(copy, planes + i * copies.bytes());
         }
-        const i64 outputs = images * p.count(block) * p.line;
-        for (i64 j0 = 0; j0 < outputs; j0 += columns)
-            for (i64 k0 = 0; k0 < p.rows; k0 += depth) {
-                const i64 steps = least(depth, p.rows - k0), j1 = least(j0 + columns, outputs);
-                const i64 panel = panel_bytes(panel_lines, steps);
-                for (i64 j = j0; j < j1; j += panel_lines) {
-                    const i64 n = least(panel_lines, j1 - j);
-                    split_windows(copies, block, j, n, k0, steps, b_panels + (j - j0) / panel_lines * panel);
-                }
-                for (i64 o = 0; o < c.outputs; o += panel_lines)
-                    for (i64 j = j0; j < j1; j += panel_lines)
-                        multiply(first, group, block, o, j, least(panel_lines, j1 - j), k0, steps,
-                                 b_panels + (j - j0) / panel_lines * panel);
-            }
+        for (i64 k0 = 0; k0 < k(); k0 += depth)
+            for (i64 o = 0; o < c.outputs; o += panel_lines)
+                for (i64 i = 0; i < images; ++i)
+                    for (i64 q = 0; q < positions; q += panel_lines)
+                        multiply(first + i, group, block, o, q, least(panel_lines, positions - q), k0, planes + i * copies.bytes());
     }
-    // Outputs [o, o + 32) of columns [j, j + n).
-    void multiply(i64 first, i64 group, i64 block, i64 o, i64 j, i64 n, i64 k0, i64 steps, const char* b) const {
+    // Outputs [o, o + 32) of positions [q, q + n) of an image.
+    void multiply(i64 image, i64 group, i64 block, i64 o, i64 q, i64 n, i64 k0, const char* planes) const {
         const FloatPlan& p = job.plan;
-        const i64 m = least(panel_lines, p.c.outputs - o);
+        const i64 m = least(panel_lines, p.c.outputs - o), length = least(depth, k() - k0);
+        const Tiles a = tiles_of_panel(panels(group, k0) + o / panel_lines * panel_bytes(panel_lines, length), m);
+        const Tiles b = {planes + q * word, 0, copies.part, lines * word, copies.plane, steps + k0 / depth_of_step};
         alignas(64) float sums[panel_lines * panel_lines];
-        split_tile(m, n, (steps + depth_of_step - 1) / depth_of_step,
-                   panels(group, k0) + o / panel_lines * panel_bytes(panel_lines, steps), b, sums, panel_lines * sizeof(float));
-        const float* bias = p.c.bias && k0 + steps >= p.rows ? static_cast<const float*>(p.c.bias) + group * p.c.outputs + o : nullptr;
-        for_images(p, first, group, block, j, n, [&](i64 e, float* y, i64 count) {
-            finish_tile(sums + e, m, count, y + o * p.positions, p.positions, k0 > 0, nullptr, bias);
+        split_tile(m, n, length / depth_of_step, a, b, sums, panel_lines * sizeof(float));
+        const float* bias = p.c.bias && k0 + depth >= k() ? static_cast<const float*>(p.c.bias) + group * p.c.outputs + o : nullptr;
+        float* const y = p.y(image, group) + o * p.positions;
+        copies.for_lines(block, q, n, [&](i64 from, i64 to, i64 count) {
+            finish_tile(sums + from - q, m, count, y + to, p.positions, k0 > 0, nullptr, bias);
         });
     }
 };
@@ -150,27 +152,27 @@ struct SplitConvolution {
 inline bool split_convolve(const Convolution& c, bool (*in_float32)(const Convolution&)) {
     SplitConvolution s(c);
     const FloatPlan& p = s.job.plan;
-    const Scratch weights(static_cast<unsigned long>(c.groups * s.weight_bytes)), offsets(bytes<i64>(offsets_size(p))),
-        exponents(bytes<Exponents>(c.groups)), left(bytes<bool>(c.images * c.groups));
-    if (!weights || !offsets || !exponents || !left) return false;
+    const Scratch weights(static_cast<unsigned long>(c.groups * s.weight_bytes)), by_tap(bytes<float>(c.outputs * s.k())),
+        steps(bytes<i64>(s.k() / depth_of_step)), exponents(bytes<Exponents>(c.groups)), left(bytes<bool>(c.images * c.groups));
+    if (!weights || !by_tap || !steps || !exponents || !left) return false;
     s.weights = weights.data();
-    s.offsets = reinterpret_cast<i64*>(offsets.data());
+    s.steps = reinterpret_cast<i64*>(steps.data());
     s.exponents = reinterpret_cast<Exponents*>(exponents.data());
     s.left = reinterpret_cast<bool*>(left.data());
-    for (i64 i = 0; i < c.groups; ++i) s.exponents[i] = Exponents();
     for (i64 i = 0; i < c.images * c.groups; ++i) s.left[i] = false;
-    s.prepare();
-    parallel_for(s.together.batches * c.groups * p.blocks, grain(p, s.together.images * p.columns),
+    __builtin_memset(by_tap.data(), 0, bytes<float>(c.outputs * s.k()));
+    s.prepare(reinterpret_cast<float*>(by_tap.data()));
+    parallel_for(s.batches() * c.groups * p.blocks, grain(p, s.together * p.columns),
                  [](void* context, i64 begin, i64 end, int) {
         auto& v = *static_cast<SplitConvolution*>(context);
         const FloatPlan& plan = v.job.plan;
-        const Scratch memory(bytes<float>(v.together.copies()) + static_cast<unsigned long>(panels_bytes(v.columns, v.depth)));
+        const Scratch memory(bytes<float>(v.copies.copy_elements()) + static_cast<unsigned long>(v.together * v.copies.bytes()));
         if (!v.job.take(memory)) return;
-        float* const copies = reinterpret_cast<float*>(memory.data());
+        float* const copy = reinterpret_cast<float*>(memory.data());
         const Unit unit;
         for (i64 i = begin; i < end; ++i)
-            v.run(i / plan.blocks / plan.c.groups, i / plan.blocks % plan.c.groups, i % plan.blocks, copies + plan.W,
-                  reinterpret_cast<char*>(copies + v.together.copies()));
+            v.run(i / plan.blocks / plan.c.groups, i / plan.blocks % plan.c.groups, i % plan.blocks, copy,
+                  reinterpret_cast<char*>(copy + v.copies.copy_elements()));
     }, &s);
     if (s.job.failed) return false;
     for (i64 i = 0; i < c.images * c.groups; ++i) {
@@ -185,100 +187,110 @@ inline bool split_convolve(const Convolution& c, bool (*in_float32)(const Convol
     return true;
 }
 
-// The weight gradient's part of a batch of images: sum (rows, outputs) += windows · gᵀ, C's rows being rows of the windows'
-// matrix, and k positions.
+// The weight gradient: for each tap C's rows are outputs, its columns channels, and k goes through positions. A is y's
+// gradient, with zeros for the positions that are left out; B is x, position after position, so that each tap is a shift
+// by whole rows.
 struct SplitGradient {
     const FloatPlan& p;
-    Together together;
-    i64 depth;  // positions at a time
-    i64* offsets = nullptr;
+    Copies copies;
+    i64 length;    // of an image's line of g: positions, whole steps
+    i64 images;    // whose positions make one sum
+    i64 row, part; // bytes of a position's channels; of all
 
-    explicit SplitGradient(const FloatPlan& plan) : p(plan), together(plan) {
-        depth = depth_of_block(together.images * p.columns);
+    explicit SplitGradient(const FloatPlan& plan)
+        : p(plan), copies(p, 0), length(round_up(copies.positions(0), depth_of_step)) {
+        images = p.blocks > 1 || length > most_depth / 2 ? 1 : most_depth / length;
+        row = round_up(p.c.channels, lines) * word;
+        if (row % 1024 == 0) row += 64;  // rows of a tile in different places of the first cache
+        part = (copies.size + 2 * panel_lines) * row;
     }
-    i64 g_size() const { return p.c.outputs * together.images * p.columns + p.W; }
+    i64 size() const { return p.c.outputs * p.rows; }
+    i64 g_elements() const { return p.c.outputs * images * length; }
+    i64 copy_elements() const { return round_up(p.c.channels, lines) * copies.size + 4 * p.W; }
     unsigned long memory() const {
-        return bytes<float>(together.copies() + g_size()) +
-               static_cast<unsigned long>(panels_bytes(p.c.outputs, depth) + panels_bytes(p.rows, depth));
+        return bytes<float>(round_up(copy_elements(), p.W) + g_elements()) + bytes<i64>(round_up(images * length / depth_of_step, 8)) +
+               static_cast<unsigned long>(images * parts * part + panels_bytes(p.c.outputs, images * length));
     }
 
-    // False: there are special numbers, and nothing has been added.
-    bool add(i64 first, i64 images, i64 group, i64 block, float* sum, char* memory) const {
-        float* const copies = reinterpret_cast<float*>(memory) + p.W;
-        float* const g = copies - p.W + together.copies();
-        char *const b_panels = reinterpret_cast<char*>(g + g_size()), *const a_panels = b_panels + panels_bytes(p.c.outputs, depth);
-        const i64 outputs = p.c.outputs, count = p.count(block) * p.line, positions = images * count;
-        Exponents seen_x, seen_g;
-        for (i64 i = 0; i < images; ++i) {
-            p.padded(first + i, group, block, copies + i * together.image_size);
-            seen_x.see(exponents_of(copies + i * together.image_size, p.image_elements()));
-            const float* from = p.y(first + i, group) + p.first(block) * p.line;
-            for (i64 o = 0; o < outputs; ++o)
-                __builtin_memcpy(g + o * positions + i * count, from + o * p.positions, bytes<float>(count));
+    // Adds a block of some images to sum (taps, outputs, channels). False: there are special numbers, and nothing was added.
+    bool add(i64 first, i64 count, i64 group, i64 block, float* sum, char* memory) const {
+        float *const copy = reinterpret_cast<float*>(memory), *const g = copy + round_up(copy_elements(), p.W);
+        i64* const steps = reinterpret_cast<i64*>(g + g_elements());
+        char *const positions = reinterpret_cast<char*>(steps + round_up(images * length / depth_of_step, 8)),
+             *const panels = positions + images * parts * part;
+        const i64 outputs = p.c.outputs, channels = p.c.channels, taps = p.taps, k = count * length;
+        Exponents seen;
+        for (i64 i = 0; i < outputs * k; ++i) g[i] = 0;
+        for (i64 i = 0; i < count; ++i) {
+            p.padded(first + i, group, block, copy);
+            seen.see(exponents_of(copy, p.image_elements()));
+            turn(copy, positions + i * parts * part);
+            copies.for_lines(block, 0, copies.positions(block), [&](i64 to, i64 from, i64 n) {
+                for (i64 o = 0; o < outputs; ++o)
+                    __builtin_memcpy(g + o * k + i * length + to, p.y(first + i, group) + o * p.positions + from, bytes<float>(n));
+            });
         }
-        seen_g = exponents_of(g, outputs * positions);
-        // What is added up is longer than this batch, but it is added in float32.
-        if (!in_range(seen_x, seen_g, positions)) return false;
-        for (i64 k0 = 0; k0 < positions; k0 += depth) {
-            const i64 steps = least(depth, positions - k0);
-            Splitter<Side::b>(g + k0, positions, 1, outputs, steps).split(b_panels);
-            split_windows(copies, block, k0, steps, a_panels);
-            for (i64 r = 0; r < p.rows; r += panel_lines)
+        if (!in_range(seen, exponents_of(g, outputs * k), k)) return false;
+        Splitter<Side::a>(g, k, 1, outputs, k).split(panels);
+        for (i64 s = 0; s < k / depth_of_step; ++s)
+            steps[s] = s * depth_of_step / length * parts * part + s * depth_of_step % length * row;
+        for (i64 tap = 0; tap < taps; ++tap)
+            for (i64 c = 0; c < channels; c += panel_lines)
                 for (i64 o = 0; o < outputs; o += panel_lines) {
+                    const i64 m = least(panel_lines, outputs - o), n = least(panel_lines, channels - c);
+                    const Tiles a = tiles_of_panel(panels + o / panel_lines * panel_bytes(panel_lines, k), m);
+                    const Tiles b = {positions + copies.shift(tap) * row + c * word, 0, part, lines * word, row, steps};
                     alignas(64) float sums[panel_lines * panel_lines];
-                    const i64 m = least(panel_lines, p.rows - r), n = least(panel_lines, outputs - o);
-                    split_tile(m, n, (steps + depth_of_step - 1) / depth_of_step,
-                               a_panels + r / panel_lines * panel_bytes(panel_lines, steps),
-                               b_panels + o / panel_lines * panel_bytes(panel_lines, steps), sums, panel_lines * sizeof(float));
-                    finish_tile(sums, m, n, sum + r * outputs + o, outputs, true, nullptr, nullptr);
+                    split_tile(m, n, k / depth_of_step, a, b, sums, panel_lines * sizeof(float));
+                    finish_tile(sums, m, n, sum + (tap * outputs + o) * channels + c, channels, true, nullptr, nullptr);
                 }
-        }
         return true;
     }
-    // 32 positions of all rows of the windows' matrix: those that are not there are zeros in g, and so may be anything here.
-    template <bool usual>
-    static void split_rows(const SplitGradient& s, const Sixteen& left, const Sixteen& right, const float* copies, char* panels,
-                           i64 k, i64 steps) {
+    // Positions q and q + 16 share a word: a tile of B is rows of 16 channels.
+    void turn(const float* copy, char* positions) const {
+        using L = Direct<float>;
         Range range;  // what the images hold has been looked at
-        for (i64 r = 0; r < s.p.rows; r += lines) {
-            const i64 apart = bytes_apart(r, s.p.rows);
-            char* row = tiles_of(panels, r, k, s.p.rows, steps);
-            for (i64 i = 0; i < lines; ++i, row += 64) {
-                const float* x = copies + s.offsets[r + i];
-                Split(left.row<usual>(x), right.row<usual>(x), range).store(row, apart);
+        for (i64 c = 0; c < p.c.channels; c += lines) {
+            F x[L::W], y[L::W];
+            const auto fetch = [&](F (&v)[L::W], i64 q) __attribute__((always_inline)) {
+                for (i64 i = 0; i < L::W; ++i) v[i] = c + i < p.c.channels ? L::load(copy + (c + i) * copies.size + q) : F{};
+                transpose(v);
+            };
+            fetch(x, 0);
+            for (i64 q = 0; q < copies.size; q += L::W) {
+                fetch(y, q + L::W);
+                for (i64 i = 0; i < L::W; ++i) {
+                    Split(x[i], y[i], range).store(positions + (q + i) * row + c * word, part);
+                    x[i] = y[i];
+                }
             }
-        }
-    }
-    // All rows of the windows' matrix, positions [k0, k0 + steps).
-    void split_windows(const float* copies, i64 block, i64 k0, i64 steps, char* panels) const {
-        for (i64 k = 0; k < steps; k += depth_of_step) {
-            const i64 n = least(depth_of_step, steps - k);
-            const Gather<float> gather(p, block, together.image_size, k0 + k, n, depth_of_step);
-            const Sixteen left(gather, 0), right(gather, 1);
-            (left.is_usual() && right.is_usual() ? split_rows<true> : split_rows<false>)(*this, left, right, copies,
-                                                                                        panels, k, steps);
         }
     }
 };
 
-// Images [first, last). `in_float32` adds a block of an image that the unit cannot.
+// Adds images [first, last) to sum (channels, taps, outputs). `in_float32` adds a block of one that the unit cannot.
 template <class Fn>
 bool split_gradient(const FloatPlan& p, i64 first, i64 last, i64 group, float* sum, const Fn& in_float32) {
-    SplitGradient s(p);
-    const Scratch memory(s.memory()), offsets(bytes<i64>(offsets_size(p)));
-    if (!memory || !offsets) return false;
-    s.offsets = reinterpret_cast<i64*>(offsets.data());
-    padded_offsets(p, s.offsets);
-    for (i64 image = first; image < last; image += s.together.images)
+    const SplitGradient s(p);
+    const Scratch memory(s.memory()), own(bytes<float>(s.size()));
+    if (!memory || !own) return false;
+    __builtin_memset(memory.data(), 0, s.memory());  // so there is nothing that is not finite behind the positions
+    float* const by_tap = reinterpret_cast<float*>(own.data());
+    __builtin_memset(by_tap, 0, bytes<float>(s.size()));
+    for (i64 image = first; image < last; image += s.images)
         for (i64 block = 0; block < p.blocks; ++block) {
-            const i64 images = least(s.together.images, last - image);
+            const i64 count = least(s.images, last - image);
             bool added;
             {
                 const Unit unit;  // the other way uses it too
-                added = s.add(image, images, group, block, sum, memory.data());
+                added = s.add(image, count, group, block, by_tap, memory.data());
             }
-            for (i64 i = image; i < image + images && !added; ++i) in_float32(i, block);
+            for (i64 i = 0; i < count && !added; ++i) in_float32(image + i, block);
         }
+    for (i64 c = 0; c < p.c.channels; ++c)
+        for (i64 tap = 0; tap < p.taps; ++tap)
+            for (i64 o = 0; o < p.c.outputs; ++o)
+                *sum++ += by_tap[(tap * p.c.outputs + o) * p.c.channels + c];
     return true;
 }
 

@@ -78,7 +78,8 @@ struct SplitProduct {
         }
     }
     // m rows and n columns of C from (i, j) on, steps [k0, k0 + steps).
-    void multiply(i64 i, i64 m, i64 j, i64 n, i64 k0, i64 steps, const char* a, const char* b) const {
+    void multiply(i64 i, i64 m, i64 j, i64 n, i64 k0, i64 steps, const char* a_panel, const char* b_panel) const {
+        const Tiles a = tiles_of_panel(a_panel, m), b = tiles_of_panel(b_panel, n);
         const bool ends = k0 + steps >= g.k, add = k0 > 0 || g.accumulate;
         const i64 unit_steps = (steps + depth_of_step - 1) / depth_of_step;
         if (!add && !(ends && (g.bias || g.row_bias)) && m % lines == 0 && n % lines == 0) {

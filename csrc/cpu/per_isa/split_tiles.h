@@ -23,47 +23,65 @@ public:
     Unit& operator=(const Unit&) = delete;
 };
 #define TGE_ZERO(t) asm volatile("tilezero %%tmm" #t ::: "memory")
-#define TGE_LOAD(t, p) asm volatile("tileloadd (%0,%1,1), %%tmm" #t ::"r"(p), "r"(i64{64}) : "memory")
-#define TGE_STORE(t, p, step) asm volatile("tilestored %%tmm" #t ", (%0,%1,1)" ::"r"(p), "r"(step) : "memory")
+#define TGE_LOAD(t, p, row) asm volatile("tileloadd (%0,%1,1), %%tmm" #t ::"r"(p), "r"(row) : "memory")
+#define TGE_STORE(t, p, row) asm volatile("tilestored %%tmm" #t ", (%0,%1,1)" ::"r"(p), "r"(row) : "memory")
 #define TGE_MULTIPLY(c, a, b) asm volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::: "memory")
 
-// c (16·M, 16·N), its rows `c_row` bytes apart, = the sum over `steps` of a (16·M lines) times b (16·N lines), both panels.
-// The six products of a step come in such an order that each needs one new part. The same order for every size: an
-// element's sum does not depend on where it lies.
+// Where the unit finds the tiles of A or of B: of each step of 32 in k three parts, and of each the first 16 lines and, for
+// more, the next 16. Distances are in bytes.
+struct Tiles {
+    const char* first;
+    i64 step, part, half, row;  // from a step, a part, a half, a row of a tile to the next
+    const i64* steps = nullptr;  // or each step's distance from `first`
+
+    const char* at(i64 s) const { return first + (steps ? steps[s] : s * step); }
+};
+// A panel of n lines.
+TGE_INLINE Tiles tiles_of_panel(const char* panel, i64 n) {
+    const i64 part = n <= lines ? tile_bytes : 2 * tile_bytes;
+    return {panel, step_bytes(part), part, tile_bytes, 64};
+}
+
+// c (16·M, 16·N), its rows `c_row` bytes apart, = the sum over `steps` of a (16·M lines) times b (16·N lines). The six
+// products of a step come in such an order that each needs one new part. The same order for every size: an element's sum
+// does not depend on where it lies.
 template <int M, int N>
-void split_tile(i64 steps, const char* a, const char* b, float* c, i64 c_row) {
-    constexpr i64 a_part = M * tile_bytes, b_part = N * tile_bytes;
-    const char* ahead = b + step_bytes(b_part);
+void split_tile(i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) {
+    const i64 a_row = a.row, b_row = b.row, a_part = a.part, b_part = b.part, a_half = a.half, b_half = b.half;
     char* const bottom = reinterpret_cast<char*>(c) + lines * c_row;
     TGE_ZERO(0);
     if constexpr (N > 1) TGE_ZERO(1);
     if constexpr (M > 1) TGE_ZERO(2);
     if constexpr (M > 1 && N > 1) TGE_ZERO(3);
-    const auto load_a = [&](int part) __attribute__((always_inline)) {
-        TGE_LOAD(4, a + part * a_part);
-        if constexpr (M > 1) TGE_LOAD(5, a + part * a_part + tile_bytes);
+    const auto load_a = [&](const char* p) __attribute__((always_inline)) {
+        TGE_LOAD(4, p, a_row);
+        if constexpr (M > 1) TGE_LOAD(5, p + a_half, a_row);
     };
-    const auto load_b = [&](int part) __attribute__((always_inline)) {
-        TGE_LOAD(6, b + part * b_part);
-        if constexpr (N > 1) TGE_LOAD(7, b + part * b_part + tile_bytes);
+    const auto load_b = [&](const char* p) __attribute__((always_inline)) {
+        TGE_LOAD(6, p, b_row);
+        if constexpr (N > 1) TGE_LOAD(7, p + b_half, b_row);
     };
+    const char* ahead = nullptr;
     const auto multiply = [&]() __attribute__((always_inline)) {
         TGE_MULTIPLY(0, 4, 6);
         if constexpr (N > 1) TGE_MULTIPLY(1, 4, 7);
         if constexpr (M > 1) TGE_MULTIPLY(2, 5, 6);
         if constexpr (M > 1 && N > 1) TGE_MULTIPLY(3, 5, 7);
-        // The next step of b comes to the first cache while the unit multiplies.
+        // The next step of a panel of B comes to the first cache while the unit multiplies.
+        if (!ahead) return;
 #pragma GCC unroll 16
         for (int i = 0; i < N * lines / 2; ++i) __builtin_prefetch(ahead + i * 64);
-        ahead += b_part / 2;
+        ahead += N * lines / 2 * 64;
     };
-    for (; steps > 0; --steps, a += step_bytes(a_part), b += step_bytes(b_part)) {
-        load_a(0), load_b(2), multiply();
-        load_b(1), multiply();
-        load_a(1), multiply();
-        load_b(0), multiply();
-        load_a(2), multiply();
-        load_a(0), multiply();
+    for (i64 s = 0; s < steps; ++s) {
+        const char *const p = a.at(s), *const q = b.at(s);
+        if (!b.steps) ahead = q + b.step;
+        load_a(p), load_b(q + 2 * b_part), multiply();
+        load_b(q + b_part), multiply();
+        load_a(p + a_part), multiply();
+        load_b(q), multiply();
+        load_a(p + 2 * a_part), multiply();
+        load_a(p), multiply();
     }
     TGE_STORE(0, c, c_row);
     if constexpr (N > 1) TGE_STORE(1, c + lines, c_row);
@@ -75,8 +93,8 @@ void split_tile(i64 steps, const char* a, const char* b, float* c, i64 c_row) {
 #undef TGE_STORE
 #undef TGE_MULTIPLY
 
-// The kernel for panels of so many lines.
-TGE_INLINE void split_tile(i64 m, i64 n, i64 steps, const char* a, const char* b, float* c, i64 c_row) {
+// The kernel for m and n lines, 32 at most.
+TGE_INLINE void split_tile(i64 m, i64 n, i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) {
     if (m > lines) (n > lines ? split_tile<2, 2> : split_tile<2, 1>)(steps, a, b, c, c_row);
     else (n > lines ? split_tile<1, 2> : split_tile<1, 1>)(steps, a, b, c, c_row);
 }
