@@ -127,7 +127,7 @@ TGE_INLINE i64 panel_bytes(i64 count, i64 depth) {
 // Beyond the second cache (2 MB where there is such a unit) memory is too slow for it. So there lie a block of B, split, and
 // what multiplies it, some panels of A at a time, while A and C come and go once for each block.
 constexpr i64 most_depth = 512;             // of a block of k
-constexpr i64 block_numbers = i64{3} << 16;  // of B: 1.2 MB when split
+constexpr i64 block_numbers = i64{1} << 17;  // of B: 786 KB when split
 // Nearly equal blocks, whole steps.
 inline i64 depth_of_block(i64 k) {
     const i64 blocks = (k + most_depth - 1) / most_depth;
@@ -163,19 +163,21 @@ public:
         } else if (side == Side::a) {
             for (i64 l = 0; l < round_up(count_, lines); ++l) split_row(l, to, range);
         } else {
-            for (i64 k = 0; k < depth_; k += depth_of_step)
-                for (i64 i = 0; i < W; ++i) split_steps(k, i, to, range);
+            for (i64 l = 0; l < count_; l += at_once)
+                for (i64 k = 0; k < depth_; k += depth_of_step)
+                    for (i64 i = 0; i < W; ++i) split_steps(l, least(l + at_once, count_), k, i, to, range);
         }
         return range;
     }
 
 private:
     static constexpr int W = Direct<float>::W;
+    // Lines of B: a row of these is written to so many places that the processor knows their pages by heart.
+    static constexpr i64 at_once = 6 * panel_lines;
     // n numbers, at most 16, of those that lie side by side; zeros for the others.
     static TGE_INLINE F first(const float* p, i64 n) {
         return n >= W ? Direct<float>::load(p) : n <= 0 ? F{} : load_first(p, n, F{});
     }
-    static TGE_INLINE void fetch(const float* p) { __builtin_prefetch(p, 0, 2); }
     const float* at(i64 line, i64 k) const { return from_ + line * across_ + k * along_; }
     i64 apart(i64 l) const { return bytes_apart(l, count_); }
     char* tiles(char* to, i64 l, i64 k) const { return tiles_of(to, l, k, count_, depth_); }
@@ -186,17 +188,22 @@ private:
         char* row = tiles(to, l, 0) + l % lines * 64;
         const float* p = at(l, 0);
         i64 n = l < count_ ? depth_ : 0, k = 0;
-        for (; n >= depth_of_step; n -= depth_of_step, k += depth_of_step, p += depth_of_step, row += step_bytes(step))
+        for (; n >= depth_of_step; n -= depth_of_step, k += depth_of_step, p += depth_of_step, row += step_bytes(step)) {
+            fetch(p);
+            fetch(p + W);
             Split(Direct<float>::load(p), Direct<float>::load(p + W), range).store(row, step);
+        }
         for (; k < depth_; n -= depth_of_step, k += depth_of_step, p += depth_of_step, row += step_bytes(step))
             Split(first(p, n), first(p + W, n - W), range).store(row, step);
     }
     // … or two rows of B.
-    TGE_INLINE void split_steps(i64 k, i64 i, char* to, Range& range) const {
-        const float *p = at(0, k + i), *q = at(0, k + i + W);
+    TGE_INLINE void split_steps(i64 from, i64 end, i64 k, i64 i, char* to, Range& range) const {
+        const float *p = at(from, k + i), *q = at(from, k + i + W);
         const i64 n = depth_ - k - i;
-        for (i64 l = 0; l < count_; l += lines, p += lines, q += lines) {
+        for (i64 l = from; l < end; l += lines, p += lines, q += lines) {
             char* row = tiles(to, l, k) + i * 64;
+            fetch(p);
+            fetch(q);
             if (count_ - l >= lines && n > W) Split(Direct<float>::load(p), Direct<float>::load(q), range).store(row, apart(l));
             else Split(first(p, n > 0 ? count_ - l : 0), first(q, n > W ? count_ - l : 0), range).store(row, apart(l));
         }
@@ -211,7 +218,7 @@ private:
     // Numbers [k, k + 16) of lines [l, l + 16), in rows of what a tile has in its columns.
     TGE_INLINE void load_turned(i64 l, i64 k, F (&v)[W]) const {
         constexpr bool by_line = side == Side::b;  // each vector is of one line, or of one number
-        const float *p = at(l, k), *ahead = by_line ? p + 4 * depth_of_step : at(l, k + depth_of_step);
+        const float* p = at(l, k);
         const i64 n = depth_ - k, have = count_ - l;
         const i64 vectors = by_line ? have : n, inside = by_line ? n : have;
         const i64 step = by_line ? across_ : along_, within = by_line ? along_ : across_;
@@ -219,7 +226,6 @@ private:
 #pragma GCC unroll 16
             for (int i = 0; i < W; ++i) {
                 v[i] = Direct<float>::load(p + i * step);
-                fetch(ahead + i * step);
             }
         } else
             for (i64 i = 0; i < W; ++i, p += step) {

@@ -15,7 +15,7 @@ namespace tge {
 namespace TGE_ISA {
 namespace {
 
-constexpr i64 band = 2 * panel_lines;        // rows of A
+constexpr i64 band_numbers = i64{1} << 16;  // of A: 393 KB when split
 
 // Exponents that several threads have seen.
 struct Seen {
@@ -32,6 +32,7 @@ struct Seen {
 struct SplitProduct {
     const Gemm& g;
     i64 depth;               // of a block of k, whole steps
+    i64 band;                // rows of A that are split at a time, whole panels
     i64 columns, rows;       // of a piece of C: what one thread computes, all of k, whole panels
     i64 across, down;        // pieces beside and below each other
     Seen seen_a, seen_b;
@@ -39,6 +40,8 @@ struct SplitProduct {
 
     explicit SplitProduct(const Gemm& gemm) : g(gemm) {
         depth = depth_of_block(g.k);
+        // Of a transposed A long pieces of its rows are read.
+        band = g.a_col == 1 || band_numbers / depth < 2 * panel_lines ? 2 * panel_lines : band_numbers / depth / panel_lines * panel_lines;
         across = (g.n * depth + block_numbers - 1) / block_numbers;
         // Every piece more means that A or B is split once more. How C is cut does not change what comes out.
         const i64 threads = g.m * g.n * g.k < (i64{1} << 21) ? 1 : num_threads();
