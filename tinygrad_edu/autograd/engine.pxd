@@ -8,12 +8,16 @@ from .variable cimport Node, Variable, wrapped
 
 
 cdef class _Pass:
-    cdef public bint create_graph, into_grad
+    cdef public bint create_graph, into_grad, hooked
     cdef public object targets
     cdef public dict nodes, leaves, waiting, found
 
     @cython.locals(node=Node, root=Variable, start=Variable, leaf=Variable, arrival=tuple, slots=list, recording=bint)
     cpdef run(self, object roots, object seeds, bint retain_graph)
+
+    @cython.locals(node=Node, seen=set, stack=list, order=list, roots=list, edge=tuple, leaf=Variable, sorted_already=bint,
+                   last=Py_ssize_t)
+    cpdef list order(self)
 
     cpdef visit(self, Node node, list slots, bint needed)
 
@@ -31,9 +35,6 @@ cdef class _Pass:
     cpdef count_hooked(self, list order)
     cpdef settle(self, Node node)
 
-
-@cython.locals(node=Node, seen=set, stack=list, order=list, edge=tuple, sorted_already=bint, last=Py_ssize_t)
-cpdef _order(list roots)
 
 cpdef _seed(Variable root, object gradient)
 

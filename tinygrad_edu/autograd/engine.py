@@ -46,12 +46,12 @@ def backward(
         targets = {_key(_wanting(x, "backward", i)): x for i, x in enumerate(wanted)}
     work = _Pass(create_graph, targets, True)
     work.run(roots, _seeds(grad_tensors, len(roots)), bool(create_graph if retain_graph is None else retain_graph))
-    found = list(work.found.values())
-    for leaf, gradient, fresh in found:
+    for leaf, gradient, fresh in work.found.values():
         _accumulate(leaf, gradient, fresh, create_graph)
-    for leaf, _, _ in found:
-        if leaf._post_hooks:
-            _after_accumulation(leaf)
+    if work.hooked:
+        for leaf, _, _ in work.found.values():
+            if leaf._post_hooks:
+                _after_accumulation(leaf)
 
 
 def grad(
@@ -139,24 +139,6 @@ def _seed(root: Variable, gradient: Variable | None) -> Any:
     return gradient
 
 
-def _order(roots: list[Node]) -> list[Node]:
-    """All nodes that the roots depend on, newest first: a topological order, since parents are made before children."""
-    seen, stack, order = set(roots), list(roots), []
-    sorted_already, last = True, -1
-    while stack:
-        node = stack.pop()
-        sorted_already = sorted_already and (last < 0 or node._sequence < last)
-        last = node._sequence
-        order.append(node)
-        for edge in node._edges:
-            if edge is not None and isinstance(edge[0], Node) and edge[0] not in seen:
-                seen.add(edge[0])
-                stack.append(edge[0])
-    if not sorted_already:  # a chain is found in order
-        order.sort(key=_SEQUENCE, reverse=True)
-    return order
-
-
 def _needed(order: list[Node], targets: dict[Any, Any]) -> set[Node]:
     """The nodes through which a target can be reached from above; all others would be wasted work."""
     needed: set[Node] = set()
@@ -183,7 +165,8 @@ class _Pass:
         self.into_grad = into_grad  # whether they will be added to `.grad`
         self.nodes: dict[Node, list[Any]] = {}  # for each output of a node None or (gradient, fresh)
         self.leaves: dict[int, tuple[Any, Any, bool]] = {}
-        self.waiting: dict[int, int] = {}  # leaves with hooks that wait for this many more gradients
+        self.hooked = False  # is there a leaf with hooks that wait for its gradient?
+        self.waiting: dict[int, int] | None = None  # those leaves, and for how many more gradients they wait
         self.found: dict[Any, tuple[Any, Any, bool]] = {}  # what arrived where it was wanted
 
     def run(self, roots: Sequence[Variable], seeds: Sequence[Variable | None], retain_graph: bool) -> None:
@@ -194,9 +177,9 @@ class _Pass:
             start = _seed(root, seed)
             edge = (root, 0) if root._node is None else (root._node, root._index)
             self.send(edge, start if self.create_graph else start._array, False)
-        order = _order(list(self.nodes))
+        order = self.order()
         needed = None if self.targets is None else _needed(order, self.targets)
-        if self.into_grad and self.targets is None:
+        if self.hooked and self.into_grad and self.targets is None:
             self.count_hooked(order)
         recording = switch_grad(self.create_graph)
         try:
@@ -210,12 +193,37 @@ class _Pass:
                     self.settle(node)
             for key, arrival in self.leaves.items():
                 leaf = arrival[0]
-                if (self.targets is None and leaf._requires_grad) or (self.targets is not None and key in self.targets):
+                if leaf._requires_grad if self.targets is None else key in self.targets:
                     if leaf._hooks:
                         arrival = (leaf, *_hooked(leaf._hooks, arrival[1], arrival[2], self.create_graph))
                     self.found[key] = arrival
         finally:
             switch_grad(recording)
+
+    def order(self) -> list[Node]:
+        """All nodes that the roots depend on, newest first: a topological order, since parents are made before
+        children."""
+        roots = list(self.nodes)
+        seen, stack, order = set(roots), roots, []
+        sorted_already, last = True, -1
+        while stack:
+            node = stack.pop()
+            sorted_already = sorted_already and (last < 0 or node._sequence < last)
+            last = node._sequence
+            order.append(node)
+            for edge in node._edges:
+                if edge is None:
+                    continue
+                target = edge[0]
+                if isinstance(target, Node):
+                    if target not in seen:
+                        seen.add(target)
+                        stack.append(target)
+                elif target._post_hooks:
+                    self.hooked = True
+        if not sorted_already:  # a chain is found in order
+            order.sort(key=_SEQUENCE, reverse=True)
+        return order
 
     def visit(self, node: Node, slots: list[Any], needed: bool) -> None:
         """One node: its hooks, the targets among its outputs, and its derivative."""
@@ -256,7 +264,7 @@ class _Pass:
         operation = node._operation
         fused = None if self.create_graph else operation.fused_backward
         if fused is not None:
-            results = fused(node, *grads)
+            results = fused(node, grads[0]) if len(grads) == 1 else fused(node, *grads)
         elif self.create_graph:
             results = operation.backward(node, *grads)
         else:
@@ -311,24 +319,27 @@ class _Pass:
     # -- leaves that somebody waits for ------------------------------------------------------------------------
     def count_hooked(self, order: list[Node]) -> None:
         """How many gradients will come to each leaf that has hooks to be called when it has got them all."""
+        waiting: dict[int, int] = {}
         for node in order:
             for edge in node._edges:
                 if edge is None or isinstance(edge[0], Node):
                     continue
                 leaf = edge[0]
                 if leaf._post_hooks:
-                    self.waiting[id(leaf)] = self.waiting.get(id(leaf), 0) + 1
+                    waiting[id(leaf)] = waiting.get(id(leaf), 0) + 1
+        self.waiting = waiting
 
     def settle(self, node: Node) -> None:
         """`node` sends nothing more: finish the leaves for which it was the last, so that their hooks run now."""
+        waiting: Any = self.waiting
         for edge in node._edges:
-            if edge is None or id(edge[0]) not in self.waiting:
+            if edge is None or id(edge[0]) not in waiting:
                 continue
             key = id(edge[0])
-            self.waiting[key] -= 1
-            if self.waiting[key]:
+            waiting[key] -= 1
+            if waiting[key]:
                 continue
-            del self.waiting[key]
+            del waiting[key]
             if key in self.leaves and edge[0]._requires_grad:
                 leaf, gradient, fresh = self.leaves.pop(key)
                 gradient, fresh = _hooked(leaf._hooks, gradient, fresh, self.create_graph)

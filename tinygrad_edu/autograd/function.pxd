@@ -3,7 +3,7 @@
 cimport cython
 
 from .grad_mode cimport is_grad_enabled
-from .variable cimport Node, Saved, Variable, View, save, wrapped
+from .variable cimport Node, Saved, Variable, View, new_node, save, wrapped
 
 
 @cython.locals(node=Node, x=Variable, recording=bint, wanted=bint, needed=bint, arrays=list, needs=list)

@@ -18,7 +18,7 @@ from ..errors import StateError
 from .anomaly import stack
 from .anomaly import state as anomaly_state
 from .grad_mode import enable_grad, is_grad_enabled
-from .variable import Node, Saved, Variable, View, save, wrapped
+from .variable import Node, Saved, Variable, View, new_node, save, wrapped
 
 NOT_RECORDED = "it was made under no_grad()"
 
@@ -62,7 +62,7 @@ def applied(operation: Any, args: tuple[Any, ...]) -> Any:
         else:
             arrays.append(a)
         needs.append(needed)
-    node = Node(operation, tuple(needs))
+    node = new_node(operation, tuple(needs))
     results = operation.forward(node, *arrays)
     if isinstance(results, tuple):
         tensors = tuple([_output(operation, node, args, value) for value in results])

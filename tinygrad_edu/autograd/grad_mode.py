@@ -5,26 +5,44 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
+# The threads that do not record, by number: nearly always none, and to ask a set is quicker than a threading.local.
+_off: set[int] = set()
+_known: set[int] = set()
+_end = threading.local()
 
-class _State(threading.local):
-    enabled: bool = True  # the class attribute is what a new thread starts with
 
+class _EndOfThread:
+    """Goes with its thread: the next one may get the same number, and starts with recording."""
 
-_state = _State()
+    def __init__(self, thread: int) -> None:
+        self.thread = thread
+        self.forget = (_off.discard, _known.discard)  # at the end of the process the module may be gone before
+
+    def __del__(self) -> None:
+        for forget in self.forget:
+            forget(self.thread)
 
 
 def is_grad_enabled() -> bool:
     """Whether operations are recorded for the backward pass in this thread."""
-    return _state.enabled
+    return not _off or get_ident() not in _off
 
 
 def switch_grad(enabled: bool) -> bool:
     """Record operations from now on, or do not; what it was before."""
-    before = _state.enabled
-    _state.enabled = enabled
+    thread = get_ident()
+    before = thread not in _off
+    if enabled:
+        _off.discard(thread)
+    elif before:
+        if thread not in _known:
+            _end.of = _EndOfThread(thread)
+            _known.add(thread)
+        _off.add(thread)
     return before
 
 
@@ -42,11 +60,10 @@ class _Mode:
         self.previous: list[bool] = []
 
     def __enter__(self) -> None:
-        self.previous.append(_state.enabled)
-        _state.enabled = self.mode
+        self.previous.append(switch_grad(self.mode))
 
     def __exit__(self, *error: object) -> None:
-        _state.enabled = self.previous.pop()
+        switch_grad(self.previous.pop())
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return _decorated(function, self.mode)
@@ -85,17 +102,16 @@ class set_grad_enabled(_Mode):
 
     def __init__(self, mode: bool) -> None:
         self.mode = bool(mode)
-        self.previous = [_state.enabled]
-        _state.enabled = self.mode
+        self.previous = [switch_grad(self.mode)]
 
     def __enter__(self) -> None:
-        _state.enabled = self.mode
+        switch_grad(self.mode)
 
     def __exit__(self, *error: object) -> None:
-        _state.enabled = self.previous[0]
+        switch_grad(self.previous[0])
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        _state.enabled = self.previous[0]  # a decorator changes nothing outside its function
+        switch_grad(self.previous[0])  # a decorator changes nothing outside its function
         return _decorated(function, self.mode)
 
 

@@ -66,7 +66,7 @@ def gradgradcheck(
 
 def _uneven(y: Any) -> Any:
     """A fixed gradient for y, different in each entry: with equal ones, derivatives of a softmax would cancel."""
-    seed = Variable.wrap(Arithmetic.ones(y._array.shape, y._array.dtype, y._array))
+    seed = Variable.wrap(Arithmetic.zeros(y._array.shape, y._array.dtype, y._array))
     flat = seed._array.reshape(-1)
     for i in range(flat.size):
         flat[i] = 0.5 + (0.618 * i) % 1

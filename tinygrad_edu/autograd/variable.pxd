@@ -42,6 +42,7 @@ cdef class Node:
     cdef public list _edges, _outputs
     cdef public Py_ssize_t _sequence
     cdef public bint _is_view, materialize_grads
+    cpdef _begin(self, object operation, tuple needs_input_grad)
     cpdef tuple input_shape(self, Py_ssize_t i)
     cpdef _checked(self)
 
@@ -51,3 +52,6 @@ cpdef Saved save(object value, Variable owner, Py_ssize_t output)
 
 @cython.locals(tensor=Variable)
 cpdef wrapped(object array, Version version=*)
+
+@cython.locals(node=Node)
+cpdef Node new_node(object operation, tuple needs_input_grad)

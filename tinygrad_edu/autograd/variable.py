@@ -82,7 +82,10 @@ class Variable:
         self._index = 0
         self._node = None
         self._requires_grad = False
-        self._version = Version() if version is None else version
+        if version is None:
+            version = Version.__new__(Version)
+            version.changes = 0
+        self._version = version
         self._view = None
 
     @staticmethod
@@ -92,18 +95,17 @@ class Variable:
 
 
 _tensor_class: Any = Variable
-_new_tensor: Any = Variable.__new__
 
 
 def set_tensor_class(kind: type[Variable]) -> None:
     """Say what `Variable.wrap` makes: `tensor.py`, of which this package knows nothing, puts Tensor here."""
-    global _tensor_class, _new_tensor
-    _tensor_class, _new_tensor = kind, kind.__new__
+    global _tensor_class
+    _tensor_class = kind
 
 
 def wrapped(array: Any, version: Version | None = None) -> Any:
     """What `Variable.wrap` says."""
-    tensor: Variable = _new_tensor(_tensor_class)
+    tensor: Variable = Variable.__new__(_tensor_class)  # said so, this is no call by name in the compiled form
     tensor._adopt(array, version)
     return tensor
 
@@ -158,6 +160,9 @@ class Node:
     """
 
     def __init__(self, operation: Any, needs_input_grad: tuple[bool, ...]) -> None:
+        self._begin(operation, needs_input_grad)
+
+    def _begin(self, operation: Any, needs_input_grad: tuple[bool, ...]) -> None:
         self._operation = operation
         self.needs_input_grad = needs_input_grad
         self._sequence = next(_sequence)  # parents always have smaller numbers: sorting by it is a topological order
@@ -238,6 +243,13 @@ class Node:
                     f"change a copy instead: x = x.clone(), or y = x + … in place of x += …"
                 )
         return self._saved  # type: ignore[return-value]
+
+
+def new_node(operation: Any, needs_input_grad: tuple[bool, ...]) -> Node:
+    """A node, made without a call by name in the compiled form."""
+    node: Node = Node.__new__(Node)
+    node._begin(operation, needs_input_grad)
+    return node
 
 
 class AccumulateGrad:

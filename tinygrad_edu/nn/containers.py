@@ -11,7 +11,7 @@ from .. import ops
 from ..errors import KindError, RangeError
 from ..tensor import Tensor
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
-from .hooks import EVERYWHERE
+from .hooks import any_everywhere
 from .layers import Linear
 from .module import Module
 from .parameter import Parameter
@@ -109,7 +109,7 @@ class Sequential(_Indexed):
 def linear_activation(layer: Linear, input: Any, activation: str) -> Any:
     """A layer and the activation after it."""
     try:
-        return ops.linear_activation(input, layer.weight, layer.bias, activation)
+        return ops.linear_activation(input, layer._held("weight"), layer._held("bias"), activation)
     except ops.ShapeError as error:
         raise ops.ShapeError(f"{layer!r}: {error}") from None
 
@@ -119,8 +119,9 @@ _ACTIVATIONS: dict[type, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh",
 
 def _with_activation(layer: Any, module: Any, input: Any) -> Any:
     """What a layer and the activation after it give; None if `module` is none, or is watched."""
-    name = _ACTIVATIONS.get(type(module), "")
-    if type(module) is GELU:
+    kind = type(module)
+    name = _ACTIVATIONS.get(kind, "")
+    if kind is GELU:
         name = "gelu_tanh" if module.approximate == "tanh" else "gelu"
     return linear_activation(layer, input, name) if name and not watched(module) else None
 
@@ -139,10 +140,10 @@ _JOINED: dict[type, Callable[[Any, Any, Any], Any]] = {Linear: _with_activation,
 
 def watched(module: Any) -> bool:
     """Does a hook wait for this module's call, or has its forward been replaced?"""
-    own = vars(module)
+    own = module.__dict__
     return bool(
         own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
-        or "forward" in own or any(EVERYWHERE)
+        or "forward" in own or any_everywhere()
     )  # fmt: skip
 
 

@@ -25,7 +25,12 @@ class Hook:
 GLOBAL: dict[str, OrderedDict[int, Hook]] = {
     kind: OrderedDict() for kind in ("forward", "forward_pre", "backward", "backward_pre")
 }
-EVERYWHERE = tuple(GLOBAL.values())
+_forward, _forward_pre, _backward, _backward_pre = GLOBAL.values()
+
+
+def any_everywhere() -> bool:
+    """Whether there is a hook of all modules."""
+    return bool(_forward or _forward_pre or _backward or _backward_pre)
 
 
 def registered(hooks: OrderedDict[int, Hook], hook: Hook, prepend: bool = False) -> HookHandle:

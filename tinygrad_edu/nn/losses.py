@@ -30,7 +30,7 @@ class MSELoss(_Loss):
 
     def forward(self, input: Any, target: Any) -> Any:
         """Two tensors of one shape."""
-        return F.mse_loss(input, target, reduction=self.reduction)
+        return F.mse_loss(input, target, None, None, self.reduction)
 
 
 class L1Loss(_Loss):
@@ -86,8 +86,8 @@ class CrossEntropyLoss(_Weighted):
 
     def forward(self, input: Any, target: Any) -> Any:
         """Logits and class numbers (or probabilities of the logits' shape)."""
-        return F.cross_entropy(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
-                               label_smoothing=self.label_smoothing)  # fmt: skip
+        return F.cross_entropy(input, target, self._held("weight"), None, self.ignore_index, None, self.reduction,
+                               self.label_smoothing)  # fmt: skip
 
 
 class NLLLoss(_Weighted):

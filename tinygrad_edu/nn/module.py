@@ -11,7 +11,7 @@ import numpy as np
 
 from ..kernels import on
 from ..tensor import HookHandle, Tensor, check_dtype
-from .hooks import EVERYWHERE, Hook, call_with_hooks, registered
+from .hooks import Hook, any_everywhere, call_with_hooks, registered
 from .parameter import Buffer, Parameter
 from .state import IncompatibleKeys, collect, load
 
@@ -58,9 +58,16 @@ class Module:
             watched = watched or own["_backward_hooks"] or own["_backward_pre_hooks"]
         except KeyError:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() in its __init__ first") from None
-        if watched or any(EVERYWHERE):
+        if watched or any_everywhere():
             return call_with_hooks(self, args, kwargs)
-        return self.forward(*args, **kwargs)
+        return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
+
+    def _held(self, name: str) -> Any:
+        """`getattr(self, name)` of a parameter or buffer; a look for an attribute that is not there is dear."""
+        for own in (self._parameters, self._buffers):
+            if name in own:
+                return own[name]
+        return getattr(self, name)
 
     # -- hooks -----------------------------------------------------------------------------------------------
     def register_forward_hook(

@@ -205,7 +205,8 @@ class LayerNorm(Module):
 
     def forward(self, input: Any) -> Any:
         """(…, *normalized_shape)."""
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+        weight, bias = self._held("weight"), self._held("bias")
+        return F.layer_norm(input, self.normalized_shape, weight, bias, self.eps)
 
     def extra_repr(self) -> str:
         """The sizes and the settings."""

@@ -18,8 +18,15 @@ BOOL, INT64, FLOAT32 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float32)
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
+_ndarray = np.ndarray
+#: What holds the memory of an array that a compiled kernel has made; the reference's arrays have nothing of the kind.
+_HOLDER = type(K.full((), 0, FLOAT32).base) if K.name == "native" else _ndarray
+
+
 def own(array: Array) -> Array:
     """`array` if its memory is its alone and writable, else a copy."""
+    if type(array) is _ndarray and type(array.base) is _HOLDER is not _ndarray:
+        return array  # nearly always
     if on_gpu(array):
         return array if array.base is None else K.copy(array)
     return array if array.flags.writeable and not isinstance(array.base, np.ndarray) else K.copy(array)
@@ -36,6 +43,11 @@ def check_writeable(operation: str, array: Array, one_value: bool = False) -> No
         and any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
     ):
         raise StateError(f"{operation}: several entries share their memory, as expand() makes it; use x.clone()")
+
+
+def same_dtype(a: Any, b: Any) -> bool:
+    """Whether two dtypes are equal; those of NumPy's own are the same object, which is quickly seen."""
+    return a is b or a == b
 
 
 def constant(array: Array, like: Any) -> Any:
@@ -59,7 +71,21 @@ Arithmetic.own = staticmethod(own)
 Arithmetic.copy = staticmethod(lambda a: K.copy(a))
 Arithmetic.zeros = staticmethod(lambda shape, dtype, like: beside(like).full(shape, 0, dtype))
 Arithmetic.has_nan = staticmethod(lambda a: bool(host(K.ne(a, a)).any()))
-Arithmetic.ones = staticmethod(lambda shape, dtype, like: beside(like).full(shape, 1, dtype))
+_ONE: dict[Any, Array] = {}
+
+
+def _ones(shape: tuple[int, ...], dtype: np.dtype[Any], like: Array) -> Array:
+    """Ones. A single one, with which nearly every backward pass begins, is always the same array: nobody changes it."""
+    if shape or on_gpu(like):
+        return beside(like).full(shape, 1, dtype)
+    one = _ONE.get(dtype)
+    if one is None:
+        one = _ONE[dtype] = np.ones((), dtype)  # of NumPy's memory: `own` makes a copy
+        one.flags.writeable = False
+    return one
+
+
+Arithmetic.ones = staticmethod(_ones)
 
 
 def category(dtype: np.dtype[Any]) -> int:
@@ -128,7 +154,7 @@ def as_tensor(value: Any, dtype: np.dtype[Any]) -> Any:
 
 def promoted(a: Any, b: Any, at_least: int = 0) -> tuple[Any, Any]:
     """Both arguments as tensors of one dtype; `at_least` 2 makes it a float."""
-    if isinstance(a, Variable) and isinstance(b, Variable) and a._array.dtype == b._array.dtype:
+    if isinstance(a, Variable) and isinstance(b, Variable) and same_dtype(a._array.dtype, b._array.dtype):
         dtype = a._array.dtype
         if category(dtype) >= at_least:
             return a, b

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..autograd import Operation
+from ..autograd.function import applied
 from ..autograd.variable import Variable
 from ..errors import KindError
 from ..kernels import K
-from ._common import Array, ShapeError, own_result
+from ._common import Array, ShapeError, own_result, same_dtype
 from .activation import Gelu, Relu, Sigmoid, Silu, Tanh
 from .elementwise import to_input
 
@@ -133,7 +134,7 @@ def _mismatch(sa: tuple[int, ...], sb: tuple[int, ...]) -> str:
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """x·weightᵀ + bias: x (…, in), weight (out, in), bias (out,)."""
     _check_linear(input, weight, bias)
-    return Linear.apply(input, weight, bias)
+    return applied(Linear, (input, weight, bias))
 
 
 def linear_activation(x: Any, weight: Any, bias: Any, activation: str) -> Any:
@@ -141,21 +142,22 @@ def linear_activation(x: Any, weight: Any, bias: Any, activation: str) -> Any:
     _check_linear(x, weight, bias)
     if activation not in ACTIVATIONS:
         raise ValueError(f"linear_activation: {activation!r} is unknown; choose one of {[*ACTIVATIONS]}")
-    return LinearActivation.apply(x, weight, bias, activation)
+    return applied(LinearActivation, (x, weight, bias, activation))
 
 
 def _check_linear(input: Any, weight: Any, bias: Any) -> None:
     x, w, b = input._array, weight._array, None if bias is None else bias._array
-    if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
-        hint = "; did you mean weight.T?" if w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[0] else ""
+    sx, sw, dtype = x.shape, w.shape, x.dtype  # asked for once: each makes an object
+    if len(sw) != 2 or not sx or sx[-1] != sw[1]:
+        hint = "; did you mean weight.T?" if len(sw) == 2 and sx and sx[-1] == sw[0] else ""
         raise ShapeError(
-            f"linear: input of shape {x.shape} and weight of shape {w.shape} do not fit: "
+            f"linear: input of shape {sx} and weight of shape {sw} do not fit: "
             f"the input's last size must be the weight's second{hint}"
         )
-    if b is not None and (b.ndim != 1 or b.shape[0] != w.shape[0]):
-        raise ShapeError(f"linear: bias has shape {b.shape}; {(w.shape[0],)} goes with this weight")
-    if x.dtype != w.dtype or x.dtype.kind != "f" or (b is not None and b.dtype != x.dtype):
+    if b is not None and b.shape != sw[:1]:
+        raise ShapeError(f"linear: bias has shape {b.shape}; {sw[:1]} goes with this weight")
+    if not same_dtype(dtype, w.dtype) or dtype.kind != "f" or (b is not None and not same_dtype(b.dtype, dtype)):
         raise KindError(
-            f"linear: input is {x.dtype}, weight {w.dtype}: they must be one float dtype; "
+            f"linear: input is {dtype}, weight {w.dtype}: they must be one float dtype; "
             f"convert the input (x.to(weight.dtype)) or the module (model.double())"
         )

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation
+from ..autograd.function import applied
 from ..autograd.variable import Variable
 from ..errors import InputError, KindError, StateError
 from ..kernels import K, on_gpu
-from ._common import Array, ShapeError, floating, promoted, wrap_array
+from ._common import INT64, Array, ShapeError, floating, promoted, wrap_array
 from .activation import softmax
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -107,17 +108,19 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise InputError(f"cross_entropy: label_smoothing is {label_smoothing}; it lies in [0, 1]")
     input = floating(input)
-    if input.ndim == 0:
+    shape = input._array.shape
+    if not shape:
         raise ShapeError("cross_entropy: the logits are one number; they need a dimension of classes, (N, C)")
-    classes = input.shape[1 if input.ndim > 1 else 0]
+    classes = shape[1 if len(shape) > 1 else 0]
     if weight is not None and tuple(weight.shape) != (classes,):
         raise ShapeError(f"cross_entropy: weight has shape {tuple(weight.shape)}; it must be {(classes,)}, one a class")
-    if target.dtype.kind == "f":
+    kind = target._array.dtype.kind
+    if kind == "f":
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    if target.dtype.kind not in "iu":
+    if kind not in "iu":
         raise KindError(f"cross_entropy: targets are class numbers, got {target.dtype}; convert: target.long()")
-    expected = (*input.shape[:1], *input.shape[2:]) if input.ndim > 1 else ()
-    if tuple(target.shape) != expected:
+    expected = shape[:1] + shape[2:] if len(shape) > 1 else ()
+    if target._array.shape != expected:
         hint = ""
         if tuple(target.shape) == tuple(input.shape):
             hint = "; for one-hot rows pass them as floats, or target.argmax(1)"
@@ -127,10 +130,11 @@ def cross_entropy(
             f"cross_entropy: logits of shape {tuple(input.shape)} need targets of shape {expected}, "
             f"got {tuple(target.shape)}{hint}"
         )
-    rows = input if input.ndim == 2 else _classes_last(input, classes)
-    labels = (target if target.ndim == 1 else target.reshape(-1)).to(np.dtype(np.int64))
-    loss = CrossEntropy.apply(rows, labels, weight, int(ignore_index), float(label_smoothing),
-                              reduction)  # fmt: skip
+    rows = input if len(shape) == 2 else _classes_last(input, classes)
+    labels = target if len(expected) == 1 else target.reshape(-1)
+    if labels._array.dtype is not INT64:
+        labels = labels.to(INT64)
+    loss = applied(CrossEntropy, (rows, labels, weight, int(ignore_index), float(label_smoothing), reduction))
     return loss.reshape(expected) if reduction == "none" else loss
 
 
@@ -167,12 +171,12 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
         raise KindError(f"mse_loss: expected two tensors, got {type(input).__name__} and {type(target).__name__}")
     check_same_shape(input, target, "mse_loss")
     x, y = promoted(input, target, at_least=2)
-    return MSE.apply(x, y, reduction)
+    return applied(MSE, (x, y, reduction))
 
 
 def check_same_shape(input: Any, target: Any, operation: str) -> None:
     """ShapeError unless both have one shape; the message proposes the likeliest mend."""
-    si, st = tuple(input.shape), tuple(target.shape)
+    si, st = input._array.shape, target._array.shape
     if si == st:
         return
     hint = f"target.reshape{st and si}" if target.numel() == input.numel() else "check which of the two is meant"

@@ -14,6 +14,7 @@ from ..autograd import enable_grad
 from ..autograd.grad_mode import switch_grad
 from ..errors import InputError, KindError
 from ..kernels import K, beside
+from ..ops._common import same_dtype
 from ..tensor import HookHandle, Tensor
 
 NUMBERS = {"step", "mu_product", "eta", "mu"}  # entries of a state that are numbers here and 0-d tensors in PyTorch
@@ -131,14 +132,10 @@ class Optimizer:
         try:
             for group in self.param_groups:
                 chosen = [p for p in group["params"] if p._grad is not None]
+                for part in _by_dtype(chosen):
+                    self._update(group, part)
                 for p in chosen:
-                    if p._grad._array.dtype != p._array.dtype:
-                        raise KindError(f"step: a parameter is {p.dtype}, its gradient {p.grad.dtype}; they must agree")
-                kinds = {p._array.dtype: None for p in chosen}
-                for dtype in kinds:  # nearly always one: a kernel call takes one dtype
-                    self._update(group, chosen if len(kinds) == 1 else [p for p in chosen if p._array.dtype == dtype])
-                for p in chosen:
-                    p._bump()
+                    p._version.changes += 1
         finally:
             switch_grad(recording)
         return loss
@@ -149,11 +146,14 @@ class Optimizer:
 
     def _buffers(self, chosen: list[Any], name: str) -> list[Any]:
         """The arrays of one state buffer, made of zeros where a parameter has none yet."""
+        arrays = []
         for p in chosen:
-            state = self.state.setdefault(p, {})
-            if state.get(name) is None:
-                state[name] = Tensor._wrap(beside(p._array).full(p.shape, 0, p.dtype))
-        return [self.state[p][name]._array for p in chosen]
+            state = self.state[p]
+            buffer = state.get(name)
+            if buffer is None:
+                buffer = state[name] = Tensor._wrap(beside(p._array).full(p.shape, 0, p.dtype))
+            arrays.append(buffer._array)
+        return arrays
 
     def state_dict(self) -> dict[str, Any]:
         """{"state": {number: buffers}, "param_groups": [...]} with parameters as numbers, as PyTorch lays it out."""
@@ -207,11 +207,32 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
+def _by_dtype(chosen: list[Any]) -> list[list[Any]]:
+    """Parameters of one dtype together, as a kernel call takes them: nearly always one list.
+
+    TypeError if a gradient has another dtype than its parameter.
+    """
+    several = False
+    for p in chosen:
+        dtype = p._array.dtype
+        if not same_dtype(p._grad._array.dtype, dtype):
+            raise KindError(f"step: a parameter is {p.dtype}, its gradient {p.grad.dtype}; they must agree")
+        several = several or not same_dtype(dtype, chosen[0]._array.dtype)
+    if not several:
+        return [chosen] if chosen else []
+    parts: dict[Any, list[Any]] = {}
+    for p in chosen:
+        parts.setdefault(p._array.dtype, []).append(p)
+    return list(parts.values())
+
+
 def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     """`step` between the hooks that its optimiser has."""
 
     @functools.wraps(step)
     def hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self._pre_hooks and not self._post_hooks:
+            return step(self, *args, **kwargs)
         if self._pre_hooks:
             for hook in list(self._pre_hooks.values()):
                 changed = hook(self, args, kwargs)
@@ -251,11 +272,13 @@ class SGD(Optimizer):
             raise InputError("nesterov needs a momentum above 0 and no dampening")
 
     def _update(self, group: dict[str, Any], chosen: list[Any]) -> None:
+        if not group["momentum"]:
+            K.sgd([p._array for p in chosen], [p._grad._array for p in chosen], None, lr=group["lr"], momentum=0,
+                  dampening=0, weight_decay=group["weight_decay"], nesterov=False, maximize=group["maximize"],
+                  first=False)  # fmt: skip
+            return
         options = {name: group[name] for name in
                    ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")}  # fmt: skip
-        if not group["momentum"]:
-            K.sgd([p._array for p in chosen], [p.grad._array for p in chosen], None, first=False, **options)
-            return
         seen = [p for p in chosen if self.state.get(p, {}).get("momentum_buffer") is not None]
         fresh = [p for p in chosen if self.state.get(p, {}).get("momentum_buffer") is None]
         for part, first in ((fresh, True), (seen, False)):
@@ -285,13 +308,16 @@ class Adam(Optimizer):
     def _update(self, group: dict[str, Any], chosen: list[Any]) -> None:
         by_step: dict[int, list[Any]] = {}  # parameters that were without a gradient for a while count on their own
         for p in chosen:
-            state = self.state.setdefault(p, {})
-            state["step"] = int(state.get("step", 0)) + 1
-            by_step.setdefault(state["step"], []).append(p)
+            state = self.state[p]
+            step = state["step"] = int(state.get("step", 0)) + 1
+            if step in by_step:
+                by_step[step].append(p)
+            else:
+                by_step[step] = [p]
         for step, part in by_step.items():
             K.adam(
                 [p._array for p in part],
-                [p.grad._array for p in part],
+                [p._grad._array for p in part],
                 self._buffers(part, "exp_avg"),
                 self._buffers(part, "exp_avg_sq"),
                 self._buffers(part, "max_exp_avg_sq") if group["amsgrad"] else None,
