@@ -12,7 +12,8 @@ cdef class _Pass:
     cdef public object targets
     cdef public dict nodes, leaves, waiting, found
 
-    @cython.locals(node=Node, root=Variable, start=Variable, leaf=Variable, arrival=tuple, slots=list, recording=bint)
+    @cython.locals(node=Node, root=Variable, start=Variable, leaf=Variable, arrival=tuple, slots=list, recording=bint,
+                   i=Py_ssize_t)
     cpdef run(self, object roots, object seeds, bint retain_graph)
 
     @cython.locals(node=Node, seen=set, stack=list, order=list, roots=list, edge=tuple, leaf=Variable, sorted_already=bint,
@@ -27,7 +28,7 @@ cdef class _Pass:
     @cython.locals(i=Py_ssize_t, edge=tuple)
     cpdef propagate(self, Node node, list grads, list fresh)
 
-    @cython.locals(slots=list, held=tuple, index=Py_ssize_t)
+    @cython.locals(node=Node, slots=list, held=tuple, index=Py_ssize_t)
     cpdef send(self, tuple edge, object gradient, bint fresh)
 
     cpdef sum(self, tuple held, object gradient)

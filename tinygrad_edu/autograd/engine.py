@@ -173,8 +173,9 @@ class _Pass:
         """Send gradients through the graph, from the roots to the leaves."""
         if len(roots) != len(seeds):
             raise InputError(f"backward: {len(roots)} tensors but {len(seeds)} gradients")
-        for root, seed in zip(roots, seeds, strict=True):
-            start = _seed(root, seed)
+        for i in range(len(roots)):
+            root = roots[i]
+            start = _seed(root, seeds[i])
             edge = (root, 0) if root._node is None else (root._node, root._index)
             self.send(edge, start if self.create_graph else start._array, False)
         order = self.order()
@@ -296,16 +297,20 @@ class _Pass:
 
     def send(self, edge: tuple[Any, int], gradient: Any, fresh: bool) -> None:
         """Add `gradient` at the end of `edge`."""
-        target, index = edge
-        if isinstance(target, Node):
-            slots = self.nodes.get(target)
+        if isinstance(edge[0], Node):
+            node, index = edge[0], edge[1]
+            slots = self.nodes.get(node)
             if slots is None:
-                slots = self.nodes[target] = [None] * len(target._outputs)
+                slots = self.nodes[node] = [None] * len(node._outputs)
             slots[index] = (gradient, fresh) if slots[index] is None else self.sum(slots[index], gradient)
+            return
+        leaf = edge[0]
+        key = id(leaf)
+        held = self.leaves.get(key)
+        if held is None:
+            self.leaves[key] = (leaf, gradient, fresh)
         else:
-            held = self.leaves.get(id(target))
-            total = (gradient, fresh) if held is None else self.sum(held[1:], gradient)
-            self.leaves[id(target)] = (target, *total)
+            self.leaves[key] = (leaf, *self.sum(held[1:], gradient))
 
     def sum(self, held: tuple[Any, bool], gradient: Any) -> tuple[Any, bool]:
         """What is held already and one more gradient."""

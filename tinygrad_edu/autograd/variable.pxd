@@ -43,7 +43,11 @@ cdef class Node:
     cdef public Py_ssize_t _sequence
     cdef public bint _is_view, materialize_grads
     cpdef _begin(self, object operation, tuple needs_input_grad)
+    @cython.locals(edge=tuple, node=Node, leaf=Variable)
     cpdef tuple input_shape(self, Py_ssize_t i)
+    @cython.locals(saved=Saved, arrays=list)
+    cpdef tuple _arrays(self)
+    @cython.locals(saved=Saved, position=Py_ssize_t)
     cpdef _checked(self)
 
 
@@ -55,3 +59,18 @@ cpdef wrapped(object array, Version version=*)
 
 @cython.locals(node=Node)
 cpdef Node new_node(object operation, tuple needs_input_grad)
+
+@cython.locals(x=Variable, chosen=list)
+cpdef list with_gradient(list tensors)
+
+@cython.locals(x=Variable, arrays=list)
+cpdef list arrays_of(list tensors)
+
+@cython.locals(x=Variable, gradient=Variable, arrays=list)
+cpdef list gradients_of(list tensors)
+
+@cython.locals(x=Variable)
+cpdef count_changes(list tensors)
+
+@cython.locals(x=Variable)
+cpdef forget_gradients(list tensors)

@@ -214,8 +214,12 @@ class Node:
     # -- what backward calls ---------------------------------------------------------------------------------
     def input_shape(self, i: int) -> tuple[int, ...]:
         """The shape of argument i, which wants a gradient."""
-        target, index = self._edges[i]  # type: ignore[misc]
-        return target._outputs[index][0] if isinstance(target, Node) else target._array.shape  # type: ignore[no-any-return]
+        edge: Any = self._edges[i]
+        if isinstance(edge[0], Node):
+            node = edge[0]
+            return node._outputs[edge[1]][0]
+        leaf = edge[0]
+        return leaf._array.shape  # type: ignore[no-any-return]
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -225,7 +229,13 @@ class Node:
     @property
     def saved_arrays(self) -> tuple[Any, ...]:
         """The saved values as plain arrays."""
-        return tuple([saved.array() for saved in self._checked()])
+        return self._arrays()
+
+    def _arrays(self) -> tuple[Any, ...]:
+        arrays = []
+        for saved in self._checked():
+            arrays.append(saved.array())
+        return tuple(arrays)
 
     def _checked(self) -> list[Saved]:
         if self._saved is None:
@@ -233,7 +243,9 @@ class Node:
                 f"{self._name}: the values saved for the backward pass were freed by an earlier backward(); "
                 f"call the first one with retain_graph=True, or run the forward pass again"
             )
-        for position, saved in enumerate(self._saved):
+        position = -1
+        for saved in self._saved:
+            position += 1
             if saved.version is not None and saved.version.changes != saved.changes:
                 shape = tuple(saved.array().shape)
                 what = "its output" if saved.index >= 0 and saved.node is None else f"saved value {position}"
@@ -243,6 +255,45 @@ class Node:
                     f"change a copy instead: x = x.clone(), or y = x + … in place of x += …"
                 )
         return self._saved  # type: ignore[return-value]
+
+
+# -- what an optimiser asks of many tensors ------------------------------------------------------------------------------
+def with_gradient(tensors: list[Any]) -> list[Any]:
+    """Those that have a gradient."""
+    chosen = []
+    for x in tensors:
+        if x._grad is not None:
+            chosen.append(x)
+    return chosen
+
+
+def arrays_of(tensors: list[Any]) -> list[Any]:
+    """Their arrays."""
+    arrays = []
+    for x in tensors:
+        arrays.append(x._array)
+    return arrays
+
+
+def gradients_of(tensors: list[Any]) -> list[Any]:
+    """The arrays of their gradients."""
+    arrays = []
+    for x in tensors:
+        gradient = x._grad
+        arrays.append(gradient._array)
+    return arrays
+
+
+def count_changes(tensors: list[Any]) -> None:
+    """Their memory was changed by something that is not recorded."""
+    for x in tensors:
+        x._version.changes += 1
+
+
+def forget_gradients(tensors: list[Any]) -> None:
+    """None in the place of their gradients."""
+    for x in tensors:
+        x._grad = None
 
 
 def new_node(operation: Any, needs_input_grad: tuple[bool, ...]) -> Node:

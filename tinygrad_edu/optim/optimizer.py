@@ -12,9 +12,9 @@ import numpy as np
 
 from ..autograd import enable_grad
 from ..autograd.grad_mode import switch_grad
+from ..autograd.variable import arrays_of, count_changes, forget_gradients, gradients_of, with_gradient
 from ..errors import InputError, KindError
 from ..kernels import K, beside
-from ..ops._common import same_dtype
 from ..tensor import HookHandle, Tensor
 
 NUMBERS = {"step", "mu_product", "eta", "mu"}  # entries of a state that are numbers here and 0-d tensors in PyTorch
@@ -116,10 +116,11 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or set them to zero."""
         for group in self.param_groups:
+            if set_to_none:
+                forget_gradients(group["params"])
+                continue
             for p in group["params"]:
-                if set_to_none or p.grad is None:
-                    p.grad = None
-                else:
+                if p.grad is not None:
                     p.grad.zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -131,11 +132,10 @@ class Optimizer:
         recording = switch_grad(False)
         try:
             for group in self.param_groups:
-                chosen = [p for p in group["params"] if p._grad is not None]
+                chosen = with_gradient(group["params"])
                 for part in _by_dtype(chosen):
                     self._update(group, part)
-                for p in chosen:
-                    p._version.changes += 1
+                count_changes(chosen)
         finally:
             switch_grad(recording)
         return loss
@@ -212,12 +212,14 @@ def _by_dtype(chosen: list[Any]) -> list[list[Any]]:
 
     TypeError if a gradient has another dtype than its parameter.
     """
+    arrays, gradients = arrays_of(chosen), gradients_of(chosen)
     several = False
-    for p in chosen:
-        dtype = p._array.dtype
-        if not same_dtype(p._grad._array.dtype, dtype):
+    for i in range(len(arrays)):
+        dtype = arrays[i].dtype
+        if gradients[i].dtype is not dtype and gradients[i].dtype != dtype:
+            p = chosen[i]
             raise KindError(f"step: a parameter is {p.dtype}, its gradient {p.grad.dtype}; they must agree")
-        several = several or not same_dtype(dtype, chosen[0]._array.dtype)
+        several = several or (dtype is not arrays[0].dtype and dtype != arrays[0].dtype)
     if not several:
         return [chosen] if chosen else []
     parts: dict[Any, list[Any]] = {}
@@ -273,7 +275,7 @@ class SGD(Optimizer):
 
     def _update(self, group: dict[str, Any], chosen: list[Any]) -> None:
         if not group["momentum"]:
-            K.sgd([p._array for p in chosen], [p._grad._array for p in chosen], None, lr=group["lr"], momentum=0,
+            K.sgd(arrays_of(chosen), gradients_of(chosen), None, lr=group["lr"], momentum=0,
                   dampening=0, weight_decay=group["weight_decay"], nesterov=False, maximize=group["maximize"],
                   first=False)  # fmt: skip
             return
@@ -284,7 +286,7 @@ class SGD(Optimizer):
         for part, first in ((fresh, True), (seen, False)):
             if part:
                 momenta = self._buffers(part, "momentum_buffer")
-                K.sgd([p._array for p in part], [p.grad._array for p in part], momenta, first=first, **options)
+                K.sgd(arrays_of(part), gradients_of(part), momenta, first=first, **options)
 
 
 class Adam(Optimizer):
@@ -316,8 +318,8 @@ class Adam(Optimizer):
                 by_step[step] = [p]
         for step, part in by_step.items():
             K.adam(
-                [p._array for p in part],
-                [p._grad._array for p in part],
+                arrays_of(part),
+                gradients_of(part),
                 self._buffers(part, "exp_avg"),
                 self._buffers(part, "exp_avg_sq"),
                 self._buffers(part, "max_exp_avg_sq") if group["amsgrad"] else None,
