@@ -257,7 +257,7 @@ class Node:
         return self._saved  # type: ignore[return-value]
 
 
-# -- what an optimiser asks of many tensors ------------------------------------------------------------------------------
+# -- what an optimiser asks of many tensors ----------------------------------------------------------------------------
 def with_gradient(tensors: list[Any]) -> list[Any]:
     """Those that have a gradient."""
     chosen = []
