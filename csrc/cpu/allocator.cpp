@@ -16,11 +16,21 @@
 namespace tge {
 namespace {
 
+// Blocks of less than a huge page share slabs made of such pages: the processor knows only so many pages by heart, and
+// fetches no further ahead than to the end of one. A slab goes back to the system when none of its blocks is in use.
+struct Slab {
+    Slab* next;
+    std::size_t used;  // bytes that blocks have been made of
+    std::int64_t live;  // blocks in use
+};
+
 // In front of every block, in 64 bytes so that the block stays aligned.
 struct alignas(64) Header {
     std::size_t capacity;  // bytes of the block, without this header
     int size_class;
-    Header* next;  // in the free list
+    bool given_back;  // free, and its memory the system's again until it is written to
+    Header* next;     // in the free list
+    Slab* slab;       // or nullptr
 };
 static_assert(sizeof(Header) == 64, "the header must not spoil the alignment");
 
@@ -28,6 +38,7 @@ static_assert(sizeof(Header) == 64, "the header must not spoil the alignment");
 constexpr int smallest_log2 = 8, classes = 4 * 40;
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 constexpr std::size_t largest = std::size_t{1} << 46;
+constexpr std::size_t slab_bytes = 4 * huge_page, least_of_slab = std::size_t{1} << 16, small_page = 4096;
 
 int class_of(std::size_t bytes) {
     if (bytes <= std::size_t{1} << smallest_log2) return 0;
@@ -59,6 +70,7 @@ using Lock = std::lock_guard<Mutex>;
 
 Mutex mutex;
 Header* free_lists[classes] = {};
+Slab* slabs = nullptr;  // blocks are made of the first one
 MemoryStats stats = {0, 0, 0, std::int64_t{1} << 30, 0, 0};
 
 // A fork while another thread holds the mutex would leave it locked for ever in the child.
@@ -77,6 +89,42 @@ void* from_system(std::size_t bytes) {
     return std::aligned_alloc(64, bytes);
 }
 
+// Straight from the system, to which the C library would not give so little back: huge pages, where there are any.
+void* new_slab() {
+    void* const memory = mmap(nullptr, slab_bytes + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return nullptr;
+    char* const first = static_cast<char*>(memory);
+    const std::size_t before = (huge_page - reinterpret_cast<std::uintptr_t>(memory) % huge_page) % huge_page;
+    if (before > 0) munmap(first, before);
+    if (before < huge_page) munmap(first + before + slab_bytes, huge_page - before);
+#ifdef MADV_HUGEPAGE
+    madvise(first + before, slab_bytes, MADV_HUGEPAGE);
+#endif
+    return first + before;
+}
+
+// A block of a slab; nullptr if there is no memory. The mutex is held.
+Header* from_slab(std::size_t bytes) {
+    if (!slabs || slabs->used + bytes > slab_bytes) {
+        Slab* slab = static_cast<Slab*>(new_slab());
+        if (!slab) return nullptr;
+        *slab = {slabs, sizeof(Header), 0};
+        slabs = slab;
+    }
+    Header* header = reinterpret_cast<Header*>(reinterpret_cast<char*>(slabs) + slabs->used);
+    slabs->used += bytes;
+    header->slab = slabs;
+    return header;
+}
+
+// The pages of a free block of a slab, which stays in its list.
+void give_back(Header* header) {
+    const auto begin = (reinterpret_cast<std::uintptr_t>(header + 1) + small_page - 1) / small_page * small_page;
+    const auto end = (reinterpret_cast<std::uintptr_t>(header + 1) + header->capacity) / small_page * small_page;
+    if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    header->given_back = true;
+}
+
 void count_live(std::size_t capacity) {
     stats.live_bytes += static_cast<std::int64_t>(capacity);
     if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
@@ -88,6 +136,7 @@ void* pool_allocate(std::size_t bytes) noexcept {
     if (bytes > largest) return nullptr;
     const int size_class = class_of(bytes);
     const std::size_t capacity = capacity_of(size_class);
+    const bool in_slab = capacity >= least_of_slab && capacity < huge_page;
     Header* header = nullptr;
     {
         const Lock lock(mutex);
@@ -95,8 +144,17 @@ void* pool_allocate(std::size_t bytes) noexcept {
         header = free_lists[size_class];
         if (header) {
             free_lists[size_class] = header->next;
-            stats.cached_bytes -= static_cast<std::int64_t>(capacity);
-            ++stats.cache_hits;
+            if (!header->given_back) {
+                stats.cached_bytes -= static_cast<std::int64_t>(capacity);
+                ++stats.cache_hits;
+            }
+        } else if (in_slab && (header = from_slab(sizeof(Header) + capacity))) {
+            header->capacity = capacity;
+            header->size_class = size_class;
+        }
+        if (header) {
+            header->given_back = false;
+            if (header->slab) ++header->slab->live;
             count_live(capacity);
         }
     }
@@ -107,8 +165,7 @@ void* pool_allocate(std::size_t bytes) noexcept {
             header = static_cast<Header*>(from_system(sizeof(Header) + capacity));
             if (!header) return nullptr;
         }
-        header->capacity = capacity;
-        header->size_class = size_class;
+        *header = {capacity, size_class, false, nullptr, nullptr};
         const Lock lock(mutex);
         count_live(capacity);
     }
@@ -126,8 +183,11 @@ void pool_free(void* block) noexcept {
     {
         const Lock lock(mutex);
         stats.live_bytes -= capacity;
-        if (stats.cached_bytes + capacity <= stats.cache_limit) {
-            stats.cached_bytes += capacity;
+        const bool is_cached = stats.cached_bytes + capacity <= stats.cache_limit;
+        if (is_cached || header->slab) {
+            if (header->slab) --header->slab->live;
+            if (is_cached) stats.cached_bytes += capacity;
+            else give_back(header);
             header->next = free_lists[header->size_class];
             free_lists[header->size_class] = header;
             return;
@@ -138,22 +198,46 @@ void pool_free(void* block) noexcept {
 }
 
 void pool_empty_cache() noexcept {
-    Header* lists[classes];
+    Header* alone = nullptr;  // blocks that are no slab's
+    Slab* unused = nullptr;
     {
         const Lock lock(mutex);
-        for (int i = 0; i < classes; ++i) {
-            lists[i] = free_lists[i];
-            free_lists[i] = nullptr;
+        for (Header*& list : free_lists) {
+            Header* kept = nullptr;
+            for (Header *header = list, *next; header; header = next) {
+                next = header->next;
+                Header** to = header->slab ? &kept : &alone;
+                if (header->slab && header->slab->live == 0) continue;  // it goes with its slab
+                if (header->slab && !header->given_back) give_back(header);
+                header->next = *to;
+                *to = header;
+            }
+            list = kept;
+        }
+        for (Slab** link = &slabs; *link;) {
+            Slab* slab = *link;
+            if (slab->live > 0) {
+                link = &slab->next;
+                continue;
+            }
+            *link = slab->next;
+            slab->next = unused;
+            unused = slab;
         }
         stats.cached_bytes = 0;
     }
-    for (Header* header : lists)
-        while (header) {
-            Header* next = header->next;
-            ASAN_UNPOISON_MEMORY_REGION(header + 1, header->capacity);
-            std::free(header);
-            header = next;
-        }
+    while (alone) {
+        Header* next = alone->next;
+        ASAN_UNPOISON_MEMORY_REGION(alone + 1, alone->capacity);
+        std::free(alone);
+        alone = next;
+    }
+    while (unused) {
+        Slab* next = unused->next;
+        ASAN_UNPOISON_MEMORY_REGION(unused, slab_bytes);
+        munmap(unused, slab_bytes);
+        unused = next;
+    }
 }
 
 MemoryStats pool_stats() noexcept {

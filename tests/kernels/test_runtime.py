@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -306,6 +307,34 @@ def test_memory_is_reused_and_counted():
     del y
     native.empty_cache()
     assert native.memory_stats()["cached_bytes"] == 0
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for the size of the process")
+def test_blocks_that_share_their_pages_go_back_to_the_system():
+    """Blocks of 64 KB to 2 MB: what lies between others that are in use gives its pages back, and is used again."""
+    native.empty_cache()
+    before = resident()
+    arrays = [native.full((250_000,), float(i), np.float32) for i in range(64)]  # 64 MB
+    assert resident() - before > 50_000_000
+    kept = arrays[::16]
+    del arrays
+    assert native.memory_stats()["cached_bytes"] >= 50_000_000
+    native.empty_cache()
+    assert native.memory_stats()["cached_bytes"] == 0
+    assert resident() - before < 30_000_000
+    again = [native.full((250_000,), -1.0, np.float32) for _ in range(64)]
+    for i, array in enumerate(kept):
+        assert (array == 16 * i).all()
+    assert all((array == -1).all() for array in again)
+    del again, kept, array
+    native.empty_cache()
+    assert resident() - before < 8_000_000
 
 
 @pytest.mark.parametrize("shape", [(2**62, 4), (2**40,), (2**31, 2**31, 2**31)])
