@@ -38,7 +38,7 @@ X86 = {
 }
 # With a matrix unit, which Linux hands out: what multiplies matrices; the other kernels are those of avx512.
 AMX = {"amx": (64, [*AVX512, "-mamx-tile", "-mamx-bf16", "-DTGE_SPLIT"])}
-FILES_OF_SET = {"amx": ["table.cpp", "gemm.cpp", "split_gemm.cpp", "convolution.cpp", "attention.cpp"]}
+FILES_OF_SET = {"amx": ["table.cpp", "gemm.cpp", "split_gemm.cpp", "convolution.cpp"]}
 # Python files that Cython compiles as they are: the engine, and what a step of training goes through all the time.
 COMPILED = [
     "tensor.py",

@@ -1,6 +1,7 @@
 // Attention and its gradients: the arrays around the kernels.
 #include "../cpu/isa.h"
 #include "reductions.h"
+#include "windows.h"
 
 namespace tge {
 namespace {
@@ -12,7 +13,7 @@ constexpr bool in_order[max_dims] = {};
 struct Inputs {
     View q, k, v, mask;
     bool masked = false;
-    int floating = -1;
+    int floating = -1, lead = 1;  // dimensions of the batch
     Attention a{};
 
     // False: not for these kernels, and the call has been declined.
@@ -26,23 +27,28 @@ struct Inputs {
         for (const View* view : {&q, &k, &v, &mask})
             if (view->floating() < 0 || view->floating() != floating) return call.decline_dtype(*view), false;
         const std::string shapes = "q has shape " + shape_text(q) + ", k " + shape_text(k) + ", v " + shape_text(v);
-        require(q.nd == 3 && k.nd == 3 && v.nd == 3, call, shapes + ": (B, T, D), (B, S, D) and (B, S, E) are needed");
-        require(q.shape[0] == k.shape[0] && k.shape[0] == v.shape[0] && q.shape[2] == k.shape[2] &&
-                    k.shape[1] == v.shape[1], call, shapes + ": B, D and S must agree");
-        a.batch = q.shape[0];
-        a.queries = q.shape[1];
-        a.keys = k.shape[1];
-        a.depth = q.shape[2];
-        a.width = v.shape[2];
+        require((q.nd == 3 || q.nd == 4) && k.nd == q.nd && v.nd == q.nd, call,
+                shapes + ": (B, T, D), (B, S, D) and (B, S, E) are needed, or B and heads in front of them");
+        lead = q.nd - 2;
+        bool agree = q.shape[lead + 1] == k.shape[lead + 1] && k.shape[lead] == v.shape[lead];
+        for (int d = 0; d < lead; ++d) agree = agree && q.shape[d] == k.shape[d] && k.shape[d] == v.shape[d];
+        require(agree, call, shapes + ": B, D and S must agree");
+        a.heads = q.shape[lead - 1];
+        a.batch = lead > 1 ? checked(q.shape[0], a.heads, 0) : a.heads;
+        if (lead == 1 || a.heads == 0) a.heads = a.batch > 0 ? a.batch : 1;
+        a.queries = q.shape[lead];
+        a.keys = k.shape[lead];
+        a.depth = q.shape[lead + 1];
+        a.width = v.shape[lead + 1];
         require(!masked || (mask.nd == 3 && mask.shape[1] == a.queries && mask.shape[2] == a.keys &&
                             (mask.shape[0] > 0 ? a.batch % mask.shape[0] == 0 : a.batch == 0)), call,
                 "mask has shape " + shape_text(mask) + ", " + shapes + ": (M, T, S) with M dividing B is needed");
         a.q = q.data;
         a.k = k.data;
         a.v = v.data;
-        steps(q, a.q_step);
-        steps(k, a.k_step);
-        steps(v, a.v_step);
+        a.q_sample = steps(q, a.q_step);
+        a.k_sample = steps(k, a.k_step);
+        a.v_sample = steps(v, a.v_step);
         if (masked) {
             a.mask = mask.data;
             a.masks = mask.shape[0];
@@ -52,12 +58,24 @@ struct Inputs {
         a.scale = call.number(at + 5);
         return true;
     }
-    void steps(const View& view, i64 (&step)[3]) const {
-        for (int d = 0; d < 3; ++d) step[d] = view.strides[d] / float_size(floating);
+    // The last three; returns the one in front of them.
+    i64 steps(const View& view, i64 (&step)[3]) const {
+        const i64 size = float_size(floating);
+        for (int d = 0; d < 3; ++d) step[d] = view.strides[view.nd - 3 + d] / size;
+        return view.nd > 3 ? view.strides[0] / size : 0;
     }
-    py::object like(i64 rows, i64 columns) const {
-        const Py_ssize_t shape[] = {a.batch, rows, columns};
-        return new_array(float_type(floating), 3, shape);
+    // (B, rows, columns), or B and heads in front of them; without columns, one number a row.
+    py::object like(i64 rows, i64 columns = -1) const {
+        Py_ssize_t shape[4] = {};
+        for (int d = 0; d < lead; ++d) shape[d] = q.shape[d];
+        shape[lead] = rows;
+        shape[lead + 1] = columns;
+        return new_array(float_type(floating), columns < 0 ? lead + 1 : lead + 2, shape);
+    }
+    bool is_like(const View& v, i64 rows, i64 columns = -1) const {
+        bool fits = v.nd == (columns < 0 ? lead + 1 : lead + 2) && v.shape[lead] == rows;
+        for (int d = 0; fits && d < lead; ++d) fits = v.shape[d] == q.shape[d];
+        return fits && (columns < 0 || v.shape[lead + 1] == columns);
     }
     void run(bool (*kernel)(const Attention&)) const {
         const Unlocked unlocked(a.batch * a.queries * a.keys > 4096);
@@ -72,8 +90,7 @@ py::object attention(Call& call) {
     Inputs in;
     if (!in.take(call, 0)) return {};
     if (in.is_empty()) return call.decline("no elements");
-    const Py_ssize_t rows[] = {in.a.batch, in.a.queries};
-    py::object y = in.like(in.a.queries, in.a.width), lse = new_array(float_type(in.floating), 2, rows);
+    py::object y = in.like(in.a.queries, in.a.width), lse = in.like(in.a.queries);
     in.a.y = memory(y);
     in.a.lse = memory(lse);
     in.run(kernels().attention[in.floating]);
@@ -87,13 +104,10 @@ py::object attention_backward(Call& call) {
     for (const View* view : {&g_given, &y_given, &lse_given})
         if (view->floating() != in.floating) return call.decline_dtype(*view);
     const Attention& sizes = in.a;
-    const auto is_y = [&](const View& v) {
-        return v.nd == 3 && v.shape[0] == sizes.batch && v.shape[1] == sizes.queries && v.shape[2] == sizes.width;
-    };
-    require(is_y(g_given) && is_y(y_given), call, "g has shape " + shape_text(g_given) + ", y " + shape_text(y_given) +
-                                                      ": (B, T, E) is needed, with q of shape " + shape_text(in.q) +
-                                                      " and v " + shape_text(in.v));
-    require(lse_given.nd == 2 && lse_given.shape[0] == sizes.batch && lse_given.shape[1] == sizes.queries, call,
+    require(in.is_like(g_given, sizes.queries, sizes.width) && in.is_like(y_given, sizes.queries, sizes.width), call,
+            "g has shape " + shape_text(g_given) + ", y " + shape_text(y_given) + ": (B, T, E) is needed, with q of shape " +
+                shape_text(in.q) + " and v " + shape_text(in.v));
+    require(in.is_like(lse_given, sizes.queries), call,
             "lse has shape " + shape_text(lse_given) + ", q " + shape_text(in.q) + ": (B, T) is needed");
     if (in.is_empty()) return call.decline("no elements");
     LastAxes g(g_given, in_order), y(y_given, in_order), lse(lse_given, in_order);
@@ -103,7 +117,7 @@ py::object attention_backward(Call& call) {
     py::object dq = in.like(sizes.queries, sizes.depth), dk = in.like(sizes.keys, sizes.depth),
                dv = in.like(sizes.keys, sizes.width);
     in.a.g = g.view().data;
-    in.steps(g.view(), in.a.g_step);
+    in.a.g_sample = in.steps(g.view(), in.a.g_step);
     in.a.y = y.view().data;
     in.a.lse = lse.view().data;
     in.a.dq = memory(dq);

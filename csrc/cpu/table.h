@@ -89,11 +89,13 @@ struct Norm {
 };
 
 // The arrays of protocol.py's attention: q (batch, queries, depth), k (batch, keys, depth), v (batch, keys, width), mask
-// (masks, queries, keys) or nullptr, g as y; steps in elements. The other arrays are contiguous.
+// (masks, queries, keys) or nullptr, g as y; steps in elements. The other arrays are contiguous. The batch may be of samples
+// with some heads each, a head's step apart, and the samples their own (`_sample`).
 struct Attention {
-    std::int64_t batch, queries, keys, depth, width, masks;
+    std::int64_t batch, heads, queries, keys, depth, width, masks;
     const void *q, *k, *v, *mask, *g;
     std::int64_t q_step[3], k_step[3], v_step[3], mask_step[3], g_step[3];
+    std::int64_t q_sample, k_sample, v_sample, g_sample;
     bool causal;
     double scale;
     void *y, *lse, *dq, *dk, *dv;

@@ -45,6 +45,27 @@ def test_attention_and_its_gradient(sizes, causal, layout, isa, rng):
                 assert_close(found, wanted, 64, 4 * max(t, s))
 
 
+def test_samples_and_heads_are_read_where_they_lie(isa, rng):
+    """As a layer gives them: q, k and v in one array (samples, T, 3, heads, D). The same bits as from copies."""
+    samples, heads, t, d = 3, 4, 40, 24
+    for dtype in FLOATS:
+        q, k, v = draw(rng, (samples, t, 3, heads, d), dtype).transpose(2, 0, 3, 1, 4)
+        g = draw(rng, (samples, t, heads, d), dtype).swapaxes(1, 2)
+        for mask in (None, draw(rng, (samples, t, t), dtype)):
+            y, lse = native.attention(q, k, v, mask, mask is None, 0.2)
+            grads = native.attention_backward(g, q, k, v, mask, mask is None, 0.2, y, lse)
+            flat = [np.ascontiguousarray(x).reshape(samples * heads, t, d) for x in (g, q, k, v)]
+            y3, lse3 = native.attention(*flat[1:], mask, mask is None, 0.2)
+            grads3 = native.attention_backward(*flat, mask, mask is None, 0.2, y3, lse3)
+            for found, wanted in zip((y, lse, *grads), (y3, lse3, *grads3), strict=True):
+                np.testing.assert_array_equal(found, wanted.reshape(found.shape))
+            wanted_y, wanted_lse = reference.attention(*wide([q, k, v, mask]), mask is None, 0.2)
+            assert_close(y, wanted_y, 64, 2)
+            assert_close(lse, wanted_lse, 64, 4)
+    with pytest.raises(ValueError, match="heads in front"):
+        native.attention(q, k[0], v, None, False, 0.2)
+
+
 def test_a_row_does_not_depend_on_the_others(isa, rng):
     q, k, v = (draw(rng, (3, 100, 24), np.float32) for _ in range(3))
     whole, _ = native.attention(q, k, v, None, False, 0.2)

@@ -213,7 +213,8 @@ class Kernels(Protocol):
     # -- attention -------------------------------------------------------------------------------------------
     def attention(self, q: Array, k: Array, v: Array, mask: Array | None, causal: bool,
                   scale: float) -> tuple[Array, Array]:
-        """Scaled dot-product attention (Vaswani et al. 2017) of q (B, T, D), k (B, S, D), v (B, S, E).
+        """Scaled dot-product attention (Vaswani et al. 2017) of q (B, T, D), k (B, S, D), v (B, S, E). B may be two
+        sizes, of samples and of their heads, in all arrays but the mask.
 
         P = softmax over S of scale·q·kᵀ + mask;  y = P·v (B, T, E);  L = ln Σ_S e^{scale·q·kᵀ + mask} (B, T).
         The additive mask (M, T, S) has M dividing B: entry b uses mask b·M div B, so that the heads of one sample may

@@ -35,6 +35,8 @@ class Attention(Operation):
     def backward(ctx: Any, g: Any) -> Any:
         q, k, v, mask, y, _ = ctx.saved_tensors
         causal, scale = ctx.constants
+        if mask is not None and q.ndim == 4:  # as many masks as there are samples and heads, or ones to be broadcast
+            mask = mask.repeat_interleave(q.shape[0] * q.shape[1] // len(mask), 0).unflatten(0, q.shape[:2])
         p = weights(matmul(q, k.mT) * scale, mask, causal)
         ds = p * (matmul(g, v.mT) - (g * y).sum(-1, keepdim=True)) * scale
         return matmul(ds, k), matmul(ds.mT, q), matmul(p.mT, g), None, None, None
@@ -89,9 +91,11 @@ def scaled_dot_product_attention(
     if dropout_p > 0 or (mask is not None and mask.requires_grad):
         p = weights(matmul(query, key.mT) * scale, mask, is_causal)
         return matmul(dropout(p, dropout_p), value)
+    shared = None if mask is None else _shared(mask, lead, rows, keys)
+    if len(lead) == 2:  # samples and heads, read where they lie
+        return Attention.apply(query, key, value, shared, bool(is_causal), scale)
     count = math.prod(lead)
     q, k, v = (x.reshape(count, *x.shape[-2:]) for x in (query, key, value))
-    shared = None if mask is None else _shared(mask, lead, rows, keys)
     y = Attention.apply(q, k, v, shared, bool(is_causal), scale)
     return y.reshape(*lead, rows, value.shape[-1])
 

@@ -81,6 +81,7 @@ class Pieces(Operation):
         starts = (0, *stops[:-1])
         ctx.parts = [(*lead, a if drop else slice(a, b), Ellipsis) for a, b in zip(starts, stops, strict=True)]
         ctx.axis, ctx.drop, ctx._is_view = axis, drop, True
+        ctx.order = None if x.flags.c_contiguous else sorted(range(x.ndim), key=lambda d: -x.strides[d])
         ctx.set_materialize_grads(False)
         return tuple([x[part] for part in ctx.parts])
 
@@ -96,7 +97,11 @@ class Pieces(Operation):
         known = next(g for g in grads if g is not None)
         shape, make = ctx.input_shape(0), beside(known)
         some_missing = any(g is None for g in grads)
-        dx = make.full(shape, 0, known.dtype) if some_missing else make.empty(shape, known.dtype)
+        # In the order in which x lies in memory: what turned x round turns this back, with nothing to copy then.
+        inner = shape if ctx.order is None else tuple([shape[d] for d in ctx.order])
+        dx = make.full(inner, 0, known.dtype) if some_missing else make.empty(inner, known.dtype)
+        if ctx.order is not None:
+            dx = dx.transpose([ctx.order.index(d) for d in range(len(shape))])
         for g, part in zip(grads, ctx.parts, strict=True):
             if g is not None:
                 K.copy(g, out=dx[part])

@@ -76,18 +76,21 @@ struct Entry {
     i64 row = round_up(a.keys, Direct<T>::W);  // elements of a row of scores
     bool failed = false;
 
-    const T* q(i64 t) const { return static_cast<const T*>(a.q) + b * a.q_step[0] + t * a.q_step[1]; }
-    const T* g(i64 t) const { return static_cast<const T*>(a.g) + b * a.g_step[0] + t * a.g_step[1]; }
-    const T* k() const { return static_cast<const T*>(a.k) + b * a.k_step[0]; }
-    const T* v() const { return static_cast<const T*>(a.v) + b * a.v_step[0]; }
+    i64 sample = b / a.heads, head = b % a.heads;
+
+    const T* q(i64 t) const { return static_cast<const T*>(a.q) + sample * a.q_sample + head * a.q_step[0] + t * a.q_step[1]; }
+    const T* g(i64 t) const { return static_cast<const T*>(a.g) + sample * a.g_sample + head * a.g_step[0] + t * a.g_step[1]; }
+    const T* k() const { return static_cast<const T*>(a.k) + sample * a.k_sample + head * a.k_step[0]; }
+    const T* v() const { return static_cast<const T*>(a.v) + sample * a.v_sample + head * a.v_step[0]; }
     T* y(i64 t) const { return static_cast<T*>(a.y) + (b * a.queries + t) * a.width; }
     T& lse(i64 t) const { return static_cast<T*>(a.lse)[b * a.queries + t]; }
 
     // How many keys row t sees.
     i64 visible(i64 t) const { return a.causal && t + 1 < a.keys ? t + 1 : a.keys; }
 
+    // A block has few rows, and what a row gives does not depend on how many they are.
     void run(const Gemm& product) {
-        if (!gemm<T>(product)) failed = true;
+        if (!vector_gemm<T>(product)) failed = true;
     }
     // scores (rows, row) = q·kᵀ of rows [t, t + rows) and as many keys as the last of them sees.
     void multiply_keys(i64 t, i64 rows, T* scores) {

@@ -239,15 +239,12 @@ void no_steps(const Gemm& g) {
     }
 }
 
-template <class T>
-bool fma_gemm(const Gemm& g);
-
 // A single column is better computed as a row: vectors run along it.
 template <class T>
 bool column(const Gemm& g) {
     const Gemm flipped = {1,       g.m,     g.k,     g.b,  g.a,          g.row_bias, g.c, 0,
                           g.b_row, g.a_col, g.a_row, g.m, g.accumulate};
-    if (!fma_gemm<T>(flipped)) return false;
+    if (!vector_gemm<T>(flipped)) return false;
     T* c = static_cast<T*>(g.c);
     if (g.bias)
         for (i64 i = 0; i < g.m; ++i) c[i] += *static_cast<const T*>(g.bias);
@@ -256,8 +253,10 @@ bool column(const Gemm& g) {
     return true;
 }
 
+}  // namespace
+
 template <class T>
-bool fma_gemm(const Gemm& g) {
+bool vector_gemm(const Gemm& g) {
     if (g.m <= 0 || g.n <= 0) return true;
     if (g.k <= 0) return no_steps<T>(g), true;
     if (g.n == 1 && g.m > 1 && g.c_row == 1) return column<T>(g);
@@ -274,19 +273,18 @@ bool fma_gemm(const Gemm& g) {
     p.run();
     return true;
 }
+template bool vector_gemm<float>(const Gemm&);
+template bool vector_gemm<double>(const Gemm&);
 
-}  // namespace
-
+template <>
+bool gemm<float>(const Gemm& g) {
 #ifdef TGE_SPLIT
-bool float_gemm(const Gemm& g) { return fma_gemm<float>(g); }
-template <>
-bool gemm<float>(const Gemm& g) { return is_worth_splitting(g) ? split_gemm(g) : float_gemm(g); }
-#else
-template <>
-bool gemm<float>(const Gemm& g) { return fma_gemm<float>(g); }
+    if (is_worth_splitting(g)) return split_gemm(g);
 #endif
+    return vector_gemm<float>(g);
+}
 template <>
-bool gemm<double>(const Gemm& g) { return fma_gemm<double>(g); }
+bool gemm<double>(const Gemm& g) { return vector_gemm<double>(g); }
 
 // Panels lie as they are read: for each block of k one tile's after the other.
 template <class T>

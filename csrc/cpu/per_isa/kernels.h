@@ -27,6 +27,11 @@ template <>
 bool gemm<float>(const Gemm&);
 template <>
 bool gemm<double>(const Gemm&);
+// The same on the vector units, also where there is a matrix unit.
+template <class T>
+bool vector_gemm(const Gemm&);
+extern template bool vector_gemm<float>(const Gemm&);
+extern template bool vector_gemm<double>(const Gemm&);
 
 // activated[i, j …] = activation(C[i, j …]) for n elements of row i.
 template <class T>
@@ -38,9 +43,8 @@ void activate(const Gemm& g, i64 i, i64 j, i64 n) {
 }
 
 #ifdef TGE_SPLIT
-// float32 on a unit that multiplies bfloat16 (split_gemm.cpp), and in float32 arithmetic all the same.
+// float32 on a unit that multiplies bfloat16 (split_gemm.cpp).
 bool split_gemm(const Gemm&);
-bool float_gemm(const Gemm&);
 
 // Splitting takes time for each number of A and B, which many multiplications must save. Of the number of rows only whether
 // there are many counts, so that a row among many has the same result whatever the others are.

@@ -126,7 +126,7 @@ bool again(const Gemm& g, i64 i, i64 rows, const Exponents* a, const Exponents* 
     part.c = c, part.activated = activated;
     part.c_row = part.activated_row = g.n;
     for (i64 e = 0; before && e < rows * g.n; ++e) c[e] = before[i * g.n + e];
-    if (!float_gemm(part)) return false;
+    if (!vector_gemm<float>(part)) return false;
     for (i64 r = 0; r < rows; ++r)
         for (i64 j = 0; j < g.n; ++j) {
             if (in_range(a[i + r], b[j], g.k)) continue;

@@ -29,11 +29,11 @@ static Table filled() {
     fill_recurrent(table);
     fill_lookup(table);
     fill_random(table);
+    fill_attention(table);
     fill_optimisers(table);
 #endif
     fill_gemm(table);
     fill_convolution(table);
-    fill_attention(table);
     return table;
 }
 

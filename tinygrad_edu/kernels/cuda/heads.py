@@ -32,7 +32,15 @@ def _asked(q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale
     return float(scale), int(causal), q.shape[1], k.shape[1], heads, q.shape[2], v.shape[2]
 
 
+def _flat(x: Array) -> Array:
+    """Samples and heads as one dimension; x has one dimension more behind them than its rows."""
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+
 def attention(q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale: float) -> tuple[Array, Array]:
+    if q.ndim == 4:
+        y, lse = attention(*map(_flat, (q, k, v)), mask, causal, scale)
+        return y.reshape(*q.shape[:2], *y.shape[1:]), lse.reshape(q.shape[:3])
     found = _fused(q, v)
     if found is None:
         return _wide(q, k, v, mask, causal, scale)
@@ -49,6 +57,11 @@ def attention(q: Array, k: Array, v: Array, mask: Array | None, causal: bool, sc
 def attention_backward(
     g: Array, q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale: float, y: Array, lse: Array
 ) -> tuple[Array, Array, Array]:
+    if q.ndim == 4:
+        g, y, lse = map(_flat, (g, y, lse))
+        found3 = attention_backward(g, *map(_flat, (q, k, v)), mask, causal, scale, y, lse)
+        dq, dk, dv = (d.reshape(x.shape) for d, x in zip(found3, (q, k, v), strict=True))
+        return dq, dk, dv
     found = _fused(q, v)
     if found is None:
         return _wide_backward(g, q, k, v, mask, causal, scale, y, lse)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..protocol import Array
@@ -12,9 +14,10 @@ def attention_scores(q: Array, k: Array, mask: Array | None, causal: bool, scale
     """scale·q·kᵀ + mask (B, T, S), −inf where a key is hidden."""
     scores = np.matmul(q, k.swapaxes(-1, -2)) * q.dtype.type(scale)
     if mask is not None:
-        scores = scores + np.repeat(mask, len(q) // max(len(mask), 1), axis=0)
+        batch = math.prod(q.shape[:-2])
+        scores = scores + np.repeat(mask, batch // max(len(mask), 1), axis=0).reshape(scores.shape)
     if causal:
-        scores = np.where(np.tri(*scores.shape[1:], dtype=np.bool_), scores, -np.inf)
+        scores = np.where(np.tri(*scores.shape[-2:], dtype=np.bool_), scores, -np.inf)
     return np.asarray(scores, q.dtype)
 
 
