@@ -160,6 +160,19 @@ def test_attention(causal: bool, dtype: Any, rng: Any) -> None:
                 np.testing.assert_allclose(back(mine), theirs, rtol=0, atol=near)
 
 
+def test_attention_of_samples_and_heads(rng: Any) -> None:
+    """The batch may be two sizes: the same bits as of one."""
+    q, k, v, g = (random(rng, (2, 3, 9, 8), np.float32) for _ in range(4))
+    arrays = [placed(x) for x in (q, k, v)]
+    y, lse = cuda.attention(*arrays, None, True, 0.3)
+    found = [y, lse, *cuda.attention_backward(placed(g), *arrays, None, True, 0.3, y, lse)]
+    flat = [placed(x.reshape(6, 9, 8)) for x in (q, k, v)]
+    y, lse = cuda.attention(*flat, None, True, 0.3)
+    wanted = [y, lse, *cuda.attention_backward(placed(g.reshape(6, 9, 8)), *flat, None, True, 0.3, y, lse)]
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(back(a), back(b).reshape(a.shape))
+
+
 def test_attention_keeps_nan_to_its_rows_and_repeats_its_bits(rng: Any) -> None:
     q, k, v = (random(rng, (2, 70, 20), np.float32) for _ in range(3))
     q[1, 3, 0] = np.nan

@@ -14,7 +14,7 @@ import numpy as np
 from ..autograd import Operation
 from ..autograd.variable import Variable
 from ..errors import KindError, StateError
-from ..kernels import K
+from ..kernels import K, on_gpu
 from ._common import Array, ShapeError, constant
 from .activation import dropout, softmax
 from .elementwise import where
@@ -92,7 +92,7 @@ def scaled_dot_product_attention(
         p = weights(matmul(query, key.mT) * scale, mask, is_causal)
         return matmul(dropout(p, dropout_p), value)
     shared = None if mask is None else _shared(mask, lead, rows, keys)
-    if len(lead) == 2:  # samples and heads, read where they lie
+    if len(lead) == 2 and not on_gpu(query._array):  # samples and heads, read where they lie
         return Attention.apply(query, key, value, shared, bool(is_causal), scale)
     count = math.prod(lead)
     q, k, v = (x.reshape(count, *x.shape[-2:]) for x in (query, key, value))

@@ -34,7 +34,7 @@ def _asked(q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale
 
 def _flat(x: Array) -> Array:
     """Samples and heads as one dimension; x has one dimension more behind them than its rows."""
-    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+    return contiguous(x).reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
 def attention(q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale: float) -> tuple[Array, Array]:
