@@ -60,14 +60,16 @@ def enabled(name: str) -> bool:
 def instruction_sets() -> dict[str, tuple[int, list[str]]]:
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return BASELINE
-    return X86 | (AMX if sys.platform.startswith("linux") and compiles("-mamx-bf16", "-mamx-tile") else {})
+    unit = "-mamx-bf16", "-mamx-tile", "-c", "-o", os.devnull  # the assembler is asked too
+    is_there = sys.platform.startswith("linux") and compiles('int main() { asm volatile("tilerelease"); }', *unit)
+    return X86 | (AMX if is_there else {})
 
 
-def compiles(*flags: str) -> bool:
-    """Whether the C++ compiler takes these flags."""
+def compiles(program: str, *flags: str) -> bool:
+    """Whether the C++ compiler takes it."""
     probe = subprocess.run(
-        [*compiler(), *flags, "-std=c++17", "-x", "c++", "-fsyntax-only", "-"],
-        input="int main() {}",
+        [*compiler(), *flags, "-std=c++17", "-x", "c++", "-"],
+        input=program,
         text=True,
         capture_output=True,
         check=False,
@@ -121,7 +123,7 @@ def compiler_problem() -> str | None:
         return f"{command} is not installed"
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         return "Python.h is missing"
-    return None if compiles() else f"{command} does not compile C++17"
+    return None if compiles("int main() {}", "-fsyntax-only") else f"{command} does not compile C++17"
 
 
 def cython_extensions() -> list[Extension]:

@@ -164,9 +164,14 @@ def measure(case: Case, engines: dict[str, Any], limits: dict[str, float], effor
     return {**row, **distance(case, ours * case.units, limits)}
 
 
+def peak(limits: dict[str, float]) -> float:
+    """The most multiplications and additions of float32 a second: of the vector units, or of a matrix unit in use."""
+    return max(limits["flops"], limits.get("unit", 0.0))
+
+
 def distance(case: Case, seconds: float, limits: dict[str, float]) -> dict[str, Any]:
     """How far from what the machine can do: the least time that its arithmetic and its memory allow, in percent."""
-    compute, memory = case.flops / limits["flops"], case.bytes / limits["bandwidth"]
+    compute, memory = case.flops / peak(limits), case.bytes / limits["bandwidth"]
     found: dict[str, Any] = {"flops": case.flops, "bytes": case.bytes}
     if case.flops:
         found["flops_per_second"] = case.flops / seconds

@@ -38,7 +38,7 @@ def ladder() -> ctypes.CDLL:
                 ) from None
             made.replace(library)
     loaded = ctypes.CDLL(str(library))
-    loaded.probe_fma.restype = loaded.probe_copy.restype = ctypes.c_double
+    loaded.probe_fma.restype = loaded.probe_copy.restype = loaded.probe_unit.restype = ctypes.c_double
     loaded.probe_copy.argtypes = [ctypes.c_int, ctypes.c_long, ctypes.c_int]
     return loaded
 
@@ -53,10 +53,14 @@ def processor() -> str:
 
 
 def limits(threads: int, quick: bool = False) -> dict[str, float]:
-    """`flops` a second and `bandwidth` in bytes a second, the best of some tries."""
+    """`flops` a second of the vector units, those of a matrix unit (`unit`) if the library uses one, and `bandwidth` in
+    bytes a second: the best of some tries."""
+    from tinygrad_edu.kernels import isa
+
     library, tries = ladder(), 1 if quick else 5
     size, times = (1 << 20, 1) if quick else (1 << 26, 4)
     return {
         "flops": max(library.probe_fma(threads) for _ in range(tries)),
+        "unit": max(library.probe_unit(threads) for _ in range(tries)) if isa() == "amx" else 0.0,
         "bandwidth": max(library.probe_copy(threads, size, times) for _ in range(tries)),
     }

@@ -65,7 +65,7 @@ def families(rows: list[Row]) -> str:
 
 
 def goals(rows: list[Row]) -> str:
-    """The training steps, each against its goal, and the ratio if all arithmetic ran at the FMA peak."""
+    """The training steps, each against its goal, and the ratio if all arithmetic ran at the machine's peak."""
     lines = []
     for row in rows:
         seconds = row["seconds"]
@@ -75,7 +75,7 @@ def goals(rows: list[Row]) -> str:
         at_peak = f"{row['ratio'] / share:.2f}" if share >= 0.1 else "–"  # arithmetic is not what takes its time
         lines.append(f"{row['name']} | {theirs} | {ours} | {ratio(row)} | ≥ {row['goal']:g}, {verdict} | "
                      f"{100 * share:.0f} % | {at_peak}")  # fmt: skip
-    return table("training step | PyTorch | ours | × PyTorch | goal | of the FMA peak | × PyTorch at the peak", lines)
+    return table("training step | PyTorch | ours | × PyTorch | goal | of the peak | × PyTorch at the peak", lines)
 
 
 def memory(rows: list[Row]) -> str:
@@ -109,10 +109,11 @@ PARTS = {"kernels": timed, "steps": goals, "overhead": timed, "memory": memory, 
 def machine(report: dict[str, Any]) -> str:
     """One sentence on where and how it was measured."""
     limits = report["limits"]
+    unit = f", {limits['unit'] / 1e9:.0f} on the matrix unit," if limits.get("unit") else ""
     return (
         f"{report['processor']}, {report['instruction_set']} kernels, {report['threads']} thread(s); PyTorch "
         f"{report['torch']}, NumPy {report['numpy']}, Python {report['python']}, {report['date']}. Measured limits: "
-        f"{limits['flops'] / 1e9:.0f} GFLOP/s and {limits['bandwidth'] / 1e9:.1f} GB/s (copied: read and written)."
+        f"{limits['flops'] / 1e9:.0f} GFLOP/s{unit} and {limits['bandwidth'] / 1e9:.1f} GB/s (copied: read and written)."
     )
 
 

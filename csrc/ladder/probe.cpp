@@ -6,6 +6,11 @@
 
 #include "ladder.h"
 
+#if defined(__AMX_BF16__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace {
 
 // Twenty-four independent chains of fused multiply-adds in registers: enough to hide the latency of each.
@@ -51,6 +56,30 @@ extern "C" double probe_fma(int threads) {
         if (t == 0) done = mine;
     });
     return threads * done / seconds_since(start);
+}
+
+// Of float32 on the matrix unit, six products of bfloat16 for each: four independent chains. 0 where there is no unit.
+extern "C" double probe_unit(int threads) {
+#if defined(__AMX_BF16__) && defined(__linux__)
+    constexpr long rounds = 1'000'000, request = 0x1023, tile_data = 18;  // of arch_prctl
+    if (syscall(SYS_arch_prctl, request, tile_data) != 0) return 0;
+    const auto start = std::chrono::steady_clock::now();
+    on_threads(threads, [](int) {
+        struct alignas(64) {
+            unsigned char palette = 1, start = 0, reserved[14] = {};
+            unsigned short row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+            unsigned char rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+        } const shape;
+        asm volatile("ldtilecfg %0" ::"m"(shape));
+        for (long r = 0; r < rounds; ++r)
+            asm volatile("tdpbf16ps %tmm6, %tmm4, %tmm0\n\ttdpbf16ps %tmm7, %tmm4, %tmm1\n\t"
+                         "tdpbf16ps %tmm6, %tmm5, %tmm2\n\ttdpbf16ps %tmm7, %tmm5, %tmm3");
+        asm volatile("tilerelease");
+    });
+    return threads * 4.0 * (2 * 16 * 16 * 32) * static_cast<double>(rounds) / 6 / seconds_since(start);
+#else
+    return static_cast<void>(threads), 0.0;
+#endif
 }
 
 // Bytes per second, read and written both counted, of copying `bytes` per thread `times` times between warm pages.

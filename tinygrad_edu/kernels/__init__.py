@@ -64,7 +64,7 @@ def explain() -> str:
 
 
 def isa() -> str:
-    """The instruction set that the compiled kernels use: "avx512", "avx2", "baseline"; "numpy" without them."""
+    """The instruction set that the compiled kernels use: "amx", "avx512", "avx2", "baseline"; "numpy" without."""
     return getattr(K, "isa", lambda: "numpy")()
 
 

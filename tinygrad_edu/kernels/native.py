@@ -4,7 +4,7 @@ Each compiled function takes float32 and float64 arrays of any layout. What it h
 mixed dtypes, byte-swapped arrays, …) it hands to the function of the same name in `reference.py`, and a kernel that no
 C++ was written for comes from there altogether; `explain()` counts both. Signatures and meanings: `protocol.py`.
 
-`TGE_ISA=baseline|avx2|avx512` forces an instruction set; the default is the best that the processor has.
+`TGE_ISA=baseline|avx2|avx512|amx` forces an instruction set; the default is the best that the processor has.
 """
 
 from __future__ import annotations

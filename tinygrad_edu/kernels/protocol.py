@@ -195,7 +195,8 @@ class Kernels(Protocol):
     # -- matrix products -------------------------------------------------------------------------------------
     def matmul(self, a: Array, b: Array, *, out: Array | None = None) -> Array:
         """a (…, M, K) times b (…, K, N); leading dimensions broadcast. K = 0 gives zeros. 0 · NaN = NaN. Transposed
-        operands are read in place. A row of the result does not depend on the other rows."""
+        operands are read in place. A row of the result does not depend on the other rows (on a matrix unit: but for
+        whether there are 64)."""
 
     def linear(self, x: Array, w: Array, b: Array | None, *, out: Array | None = None) -> Array:
         """x (…, I) · wᵀ + b, with w (O, I) and b (O,), in one pass."""

@@ -39,7 +39,7 @@ def _flat(x: Array) -> Array:
 
 def attention(q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale: float) -> tuple[Array, Array]:
     if q.ndim == 4:
-        y, lse = attention(*map(_flat, (q, k, v)), mask, causal, scale)
+        y, lse = attention(_flat(q), _flat(k), _flat(v), mask, causal, scale)
         return y.reshape(*q.shape[:2], *y.shape[1:]), lse.reshape(q.shape[:3])
     found = _fused(q, v)
     if found is None:
@@ -58,10 +58,9 @@ def attention_backward(
     g: Array, q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale: float, y: Array, lse: Array
 ) -> tuple[Array, Array, Array]:
     if q.ndim == 4:
-        g, y, lse = map(_flat, (g, y, lse))
-        found3 = attention_backward(g, *map(_flat, (q, k, v)), mask, causal, scale, y, lse)
-        dq, dk, dv = (d.reshape(x.shape) for d, x in zip(found3, (q, k, v), strict=True))
-        return dq, dk, dv
+        given = _flat(q), _flat(k), _flat(v), mask, causal, scale, _flat(y), _flat(lse)
+        dq, dk, dv = attention_backward(_flat(g), *given)
+        return dq.reshape(q.shape), dk.reshape(k.shape), dv.reshape(v.shape)
     found = _fused(q, v)
     if found is None:
         return _wide_backward(g, q, k, v, mask, causal, scale, y, lse)
