@@ -113,7 +113,7 @@ def machine(report: dict[str, Any]) -> str:
     return (
         f"{report['processor']}, {report['instruction_set']} kernels, {report['threads']} thread(s); PyTorch "
         f"{report['torch']}, NumPy {report['numpy']}, Python {report['python']}, {report['date']}. Measured limits: "
-        f"{limits['flops'] / 1e9:.0f} GFLOP/s{unit} and {limits['bandwidth'] / 1e9:.1f} GB/s (copied: read and written)."
+        f"{limits['flops'] / 1e9:.0f} GFLOP/s{unit} and {limits['bandwidth'] / 1e9:.1f} GB/s (copied: read, written)."
     )
 
 
