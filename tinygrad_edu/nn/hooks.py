@@ -25,12 +25,12 @@ class Hook:
 GLOBAL: dict[str, OrderedDict[int, Hook]] = {
     kind: OrderedDict() for kind in ("forward", "forward_pre", "backward", "backward_pre")
 }
-_forward, _forward_pre, _backward, _backward_pre = GLOBAL.values()
+ALL_FORWARD, ALL_FORWARD_PRE, ALL_BACKWARD, ALL_BACKWARD_PRE = GLOBAL.values()
 
 
 def any_everywhere() -> bool:
     """Whether there is a hook of all modules."""
-    return bool(_forward or _forward_pre or _backward or _backward_pre)
+    return bool(ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE)
 
 
 def registered(hooks: OrderedDict[int, Hook], hook: Hook, prepend: bool = False) -> HookHandle:

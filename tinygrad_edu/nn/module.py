@@ -11,7 +11,15 @@ import numpy as np
 
 from ..kernels import on
 from ..tensor import HookHandle, Tensor, check_dtype
-from .hooks import Hook, any_everywhere, call_with_hooks, registered
+from .hooks import (
+    ALL_BACKWARD,
+    ALL_BACKWARD_PRE,
+    ALL_FORWARD,
+    ALL_FORWARD_PRE,
+    Hook,
+    call_with_hooks,
+    registered,
+)
 from .parameter import Buffer, Parameter
 from .state import IncompatibleKeys, collect, load
 
@@ -56,9 +64,10 @@ class Module:
         try:
             watched = own["_forward_hooks"] or own["_forward_pre_hooks"]
             watched = watched or own["_backward_hooks"] or own["_backward_pre_hooks"]
+            watched = watched or ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE
         except KeyError:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() in its __init__ first") from None
-        if watched or any_everywhere():
+        if watched:
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
 

@@ -170,8 +170,10 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     if not isinstance(input, Variable) or not isinstance(target, Variable):
         raise KindError(f"mse_loss: expected two tensors, got {type(input).__name__} and {type(target).__name__}")
     check_same_shape(input, target, "mse_loss")
-    x, y = promoted(input, target, at_least=2)
-    return applied(MSE, (x, y, reduction))
+    dtype = input._array.dtype
+    if dtype.kind != "f" or target._array.dtype is not dtype:
+        input, target = promoted(input, target, at_least=2)
+    return applied(MSE, (input, target, reduction))
 
 
 def check_same_shape(input: Any, target: Any, operation: str) -> None:
