@@ -58,16 +58,20 @@ def test_every_significant_bit_counts(rng):
     np.testing.assert_array_equal(native.matmul(ones, b), b)
 
 
-SPECIAL = [
-    np.inf,
-    -np.inf,
-    np.nan,
-    1e-41,
-    -3e-45,
-    1e-38,
-    3.4e38,
-    np.float32(np.frombuffer(b"\xff\xff\xff\x7f", np.float32)[0]),
-]
+SPECIAL = [np.inf, -np.inf, np.nan, 3.4e38, np.float32(np.frombuffer(b"\xff\xff\xff\x7f", np.float32)[0])]
+
+
+def with_one(a, b, side, value):
+    """a and b with one number changed, and which elements of the product it changes."""
+    changed = np.zeros((M, N), bool)
+    a, b = a.copy(), b.copy()
+    if side == "a":
+        a[37, 150] = value
+        changed[37] = True
+    else:
+        b[150, 37] = value
+        changed[:, 37] = True
+    return a, b, changed
 
 
 @pytest.mark.parametrize("value", SPECIAL)
@@ -76,16 +80,38 @@ def test_what_has_no_parts_is_left_to_float32(value, side, rng):
     """Its row, or its column, has the bits of float32 arithmetic; all other elements keep theirs."""
     a, b = normal(rng, M, K), normal(rng, K, N)
     before = native.matmul(a, b)
-    changed = np.zeros((M, N), bool)
-    if side == "a":
-        a[37, 150] = value
-        changed[37] = True
-    else:
-        b[150, 37] = value
-        changed[:, 37] = True
+    a, b, changed = with_one(a, b, side, value)
     result, expected = native.matmul(a, b), float32(a, b)
     np.testing.assert_array_equal(result[~changed], before[~changed])
     np.testing.assert_array_equal(result[changed], expected[changed])
+
+
+@pytest.mark.parametrize("value", [1e-41, -3e-45, 1e-38, 1e-30])
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_what_is_small_beside_the_sum_counts_for_nothing(value, side, rng):
+    """As the gradients of examples that are learned already: the unit takes them for zeros, and that is right."""
+    a, b = normal(rng, M, K), normal(rng, K, N)
+    with_zero = native.matmul(*with_one(a, b, side, 0)[:2])
+    np.testing.assert_array_equal(native.matmul(*with_one(a, b, side, value)[:2]), with_zero)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_is_small_beside_nothing_counts(order, rng):
+    """Rows and columns of small numbers, others of zeros: float32's bits where sums are small, the unit's elsewhere."""
+    a, b = np.asarray(normal(rng, M, K), order=order), np.asarray(normal(rng, K, N), order=order)
+    before = native.matmul(a, b)
+    a[::5] *= np.float32(1e-30)
+    b[:, ::7] *= np.float32(1e-12)
+    a[3], b[:, 5] = 0, 0
+    result, expected = native.matmul(a, b), float32(a, b)
+    small = np.zeros((M, N), bool)
+    small[::5] = True
+    np.testing.assert_array_equal(result[small], expected[small])
+    kept = ~small
+    kept[:, ::7] = kept[:, 5] = kept[3] = False
+    np.testing.assert_array_equal(result[kept], before[kept])
+    assert (result[3] == 0).all()
+    assert (result[:, 5] == 0).all()
 
 
 def test_zero_times_infinity_is_nan(rng):

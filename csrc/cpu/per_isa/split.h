@@ -55,35 +55,88 @@ struct Exponents {
         if (exponent < low) low = exponent;
         if (exponent > high) high = exponent;
     }
-    void see(const Exponents& other) { see(other.low), see(other.high); }
+    void see(const Exponents& other) {
+        if (other.low < low) low = other.low;
+        if (other.high > high) high = other.high;
+    }
 };
 
-// Whether products of numbers in these ranges, k of them added up, come out of the parts as they should: no part is
-// subnormal or infinite, no sum overflows, and what is taken for zero is below a rounding error.
-inline bool in_range(const Exponents& a, const Exponents& b, i64 k) {
-    int log_k = 0;
-    while ((i64{1} << log_k) < k) ++log_k;
-    return a.low >= -103 && b.low >= -103 && a.high <= 126 && b.high <= 126 && a.low + b.low >= -96 &&
-           a.high + b.high + log_k <= 123;
+inline int log2_above(i64 k) {
+    int log = 0;
+    while ((i64{1} << log) < k) ++log;
+    return log;
+}
+// Whether products of numbers in these ranges, up to 2^log_k of them added up, come out of the parts: none is infinite, and no sum …
+inline bool fits_above(const Exponents& a, const Exponents& b, int log_k) {
+    return a.high <= 126 && b.high <= 126 && a.high + b.high + log_k <= 123;
+}
+// … none is subnormal, and a product that is taken for zero is below a rounding error.
+inline bool fits_below(const Exponents& a, const Exponents& b) {
+    return a.low >= -103 && b.low >= -103 && a.low + b.low >= -96;
+}
+inline bool in_range(const Exponents& a, const Exponents& b, int log_k) { return fits_above(a, b, log_k) && fits_below(a, b); }
+// The exponent of a sum beside which all that the unit may have taken for zeros, k·2⁻¹²⁶ times the largest number and as much
+// six times over, is below a rounding error.
+inline int large_enough(const Exponents& a, const Exponents& b, int log_k) {
+    const int high = a.high > b.high ? a.high : b.high;
+    return -98 + log_k + (high + 1 > 0 ? high + 1 : 0);
+}
+// Whether the unit's sum c of products of numbers in these ranges is as it should be.
+inline bool may_stand(const Exponents& a, const Exponents& b, int log_k, float c) {
+    if (!fits_above(a, b, log_k)) return false;
+    if (fits_below(a, b) || a.low > a.high || b.low > b.high) return true;  // also where all numbers of one are zeros
+    uint32_t bits;
+    __builtin_memcpy(&bits, &c, sizeof bits);
+    return static_cast<int>(bits >> 23 & 255) - 127 >= large_enough(a, b, log_k);
 }
 
-// Of n numbers that lie side by side.
-inline Exponents exponents_of(const float* x, i64 n) {
-    using L = Direct<float>;
+// The extremes of sixteen lanes, each on its own.
+struct Extremes {
     Words low = ~Words{}, high{};
-    for (i64 i = 0; i < n; i += L::W) {
-        const F v = i + L::W <= n ? L::load(x + i) : load_part<L>(x + i, n - i, 0.0f);
+    TGE_INLINE void see(F v) {
         const Words magnitude = reinterpret_cast<Words>(v) & 0x7FFFFFFF, below = magnitude - 1;
         high = magnitude > high ? magnitude : high;
         low = below < low ? below : low;
     }
-    Exponents result;
-    for (int i = 0; i < L::W; ++i) {
-        if (high[i] == 0) continue;
-        result.see(static_cast<int>(high[i] >> 23) - 127);
-        result.see(static_cast<int>((low[i] + 1) >> 23) - 127);
+    void tell(int lane, Exponents& exponents) const {
+        if (high[lane] == 0) return;
+        exponents.see(static_cast<int>(high[lane] >> 23) - 127);
+        exponents.see(static_cast<int>((low[lane] + 1) >> 23) - 127);
     }
+};
+// Of n numbers that lie side by side.
+inline Exponents exponents_of(const float* x, i64 n) {
+    using L = Direct<float>;
+    Extremes extremes;
+    for (i64 i = 0; i < n; i += L::W)
+        extremes.see(i + L::W <= n ? L::load(x + i) : load_part<L>(x + i, n - i, 0.0f));
+    Exponents result;
+    for (int lane = 0; lane < L::W; ++lane) extremes.tell(lane, result);
     return result;
+}
+// Of `count` lines of n numbers; number k of line l is x[l·across + k·along].
+inline void exponents_of_lines(const float* x, i64 count, i64 across, i64 n, i64 along, Exponents* result) {
+    using L = Direct<float>;
+    for (i64 l = 0; l < count; l += along == 1 ? 1 : L::W) {
+        const float* line = x + l * across;
+        if (along == 1) {
+            result[l] = exponents_of(line, n);
+            continue;
+        }
+        const i64 lanes = least(count - l, L::W);
+        Extremes extremes;
+        for (i64 k = 0; k < n; ++k, line += along) {
+            F v{};
+            if (across == 1) v = lanes == L::W ? L::load(line) : load_part<L>(line, lanes, 0.0f);
+            else
+                for (i64 i = 0; i < lanes; ++i) v[i] = line[i * across];
+            extremes.see(v);
+        }
+        for (int i = 0; i < lanes; ++i) {
+            result[l + i] = Exponents();
+            extremes.tell(i, result[l + i]);
+        }
+    }
 }
 
 // Three times 16 pairs (x, y) of bfloat16.
@@ -105,9 +158,7 @@ struct Split {
     // To a row of three tiles that lie `apart` bytes apart.
     TGE_INLINE void store(char* row, i64 apart) const {
 #pragma GCC unroll 3
-        for (int p = 0; p < parts; ++p) {
-            *reinterpret_cast<WordsInMemory*>(row + p * apart) = part[p];
-        }
+        for (int p = 0; p < parts; ++p) *reinterpret_cast<WordsInMemory*>(row + p * apart) = part[p];
     }
 };
 
@@ -138,9 +189,12 @@ inline i64 panels_bytes(i64 count, i64 depth) {
 }
 
 // Where line l and step k of `count` lines and `depth` steps are, and how far apart the same tile's parts.
-TGE_INLINE i64 bytes_apart(i64 l, i64 count) { return count - l / panel_lines * panel_lines > lines ? 2 * tile_bytes : tile_bytes; }
+TGE_INLINE i64 bytes_apart(i64 l, i64 count) {
+    return count - l / panel_lines * panel_lines > lines ? 2 * tile_bytes : tile_bytes;
+}
 TGE_INLINE char* tiles_of(char* panels, i64 l, i64 k, i64 count, i64 depth) {
-    return panels + l / panel_lines * panel_bytes(panel_lines, depth) + k / depth_of_step * step_bytes(bytes_apart(l, count)) +
+    const i64 step = step_bytes(bytes_apart(l, count));
+    return panels + l / panel_lines * panel_bytes(panel_lines, depth) + k / depth_of_step * step +
            l % panel_lines / lines * tile_bytes;
 }
 
@@ -224,9 +278,7 @@ private:
         const i64 step = by_line ? across_ : along_, within = by_line ? along_ : across_;
         if (within == 1 && vectors >= W && inside >= W) {
 #pragma GCC unroll 16
-            for (int i = 0; i < W; ++i) {
-                v[i] = Direct<float>::load(p + i * step);
-            }
+            for (int i = 0; i < W; ++i) v[i] = Direct<float>::load(p + i * step);
         } else
             for (i64 i = 0; i < W; ++i, p += step) {
                 if (within == 1 || i >= vectors) v[i] = first(p, i < vectors ? inside : 0);

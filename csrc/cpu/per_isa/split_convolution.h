@@ -122,7 +122,7 @@ struct SplitConvolution {
         const i64 first = batch * together, images = least(together, c.images - first), positions = copies.positions(block);
         for (i64 i = 0; i < images; ++i) {
             p.padded(first + i, group, block, copy);
-            if (!in_range(exponents[group], exponents_of(copy, p.image_elements()), p.rows))
+            if (!in_range(exponents[group], exponents_of(copy, p.image_elements()), log2_above(p.rows)))
                 __atomic_store_n(&left[(first + i) * c.groups + group], true, __ATOMIC_RELAXED);
             copies.split_pairs(copy, planes + i * copies.bytes());
         }
@@ -230,7 +230,7 @@ struct SplitGradient {
                     __builtin_memcpy(g + o * k + i * length + to, p.y(first + i, group) + o * p.positions + from, bytes<float>(n));
             });
         }
-        if (!in_range(seen, exponents_of(g, outputs * k), k)) return false;
+        if (!in_range(seen, exponents_of(g, outputs * k), log2_above(k))) return false;
         Splitter<Side::a>(g, k, 1, outputs, k).split(panels);
         for (i64 s = 0; s < k / depth_of_step; ++s)
             steps[s] = s * depth_of_step / length * parts * part + s * depth_of_step % length * row;

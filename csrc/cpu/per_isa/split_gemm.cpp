@@ -41,7 +41,8 @@ struct SplitProduct {
     explicit SplitProduct(const Gemm& gemm) : g(gemm) {
         depth = depth_of_block(g.k);
         // Of a transposed A long pieces of its rows are read.
-        band = g.a_col == 1 || band_numbers / depth < 2 * panel_lines ? 2 * panel_lines : band_numbers / depth / panel_lines * panel_lines;
+        band = g.a_col == 1 ? 0 : band_numbers / depth / panel_lines * panel_lines;
+        if (band < 2 * panel_lines) band = 2 * panel_lines;
         across = (g.n * depth + block_numbers - 1) / block_numbers;
         // Every piece more means that A or B is split once more. How C is cut does not change what comes out.
         const i64 threads = g.m * g.n * g.k < (i64{1} << 21) ? 1 : num_threads();
@@ -112,59 +113,76 @@ struct SplitProduct {
     }
 };
 
-// Rows [i, i + rows) of C in float32 arithmetic, where a product of numbers in these ranges asks for it. `before`: what C
-// held, if it is to be added to.
-constexpr i64 rows_again = 16;
-bool again(const Gemm& g, i64 i, i64 rows, const Exponents* a, const Exponents* b, const float* before) {
-    const Scratch memory(static_cast<unsigned long>(2 * rows * g.n) * sizeof(float));
-    if (!memory) return false;
-    float *c = reinterpret_cast<float*>(memory.data()), *activated = c + rows * g.n;
-    Gemm part = g;
-    part.m = rows;
-    part.a = static_cast<const float*>(g.a) + i * g.a_row;
-    if (g.row_bias) part.row_bias = static_cast<const float*>(g.row_bias) + i;
-    part.c = c, part.activated = activated;
-    part.c_row = part.activated_row = g.n;
-    for (i64 e = 0; before && e < rows * g.n; ++e) c[e] = before[i * g.n + e];
-    if (!vector_gemm<float>(part)) return false;
-    for (i64 r = 0; r < rows; ++r)
-        for (i64 j = 0; j < g.n; ++j) {
-            if (in_range(a[i + r], b[j], g.k)) continue;
-            static_cast<float*>(g.c)[(i + r) * g.c_row + j] = c[r * g.n + j];
-            if (g.activation) static_cast<float*>(g.activated)[(i + r) * g.activated_row + j] = activated[r * g.n + j];
+// What the unit cannot do is done again in float32 arithmetic. Which elements that are is decided by their row of A, their
+// column of B and what the unit gave alone. `before`: what C held, if it is to be added to.
+struct Mending {
+    const Gemm& g;
+    const float* before;
+    Exponents *a, *b;
+    uint32_t* at_least;  // for each column bits that no |c| in it is below, if its numbers are all zeros, else 0
+    Exponents every_b = {};
+    int log_k = log2_above(g.k);
+    static constexpr i64 block = 64;  // rows, at a time
+
+    float& c(i64 i, i64 j) const { return static_cast<float*>(g.c)[i * g.c_row + j]; }
+    bool stands(i64 i, i64 j) const { return may_stand(a[i], b[j], log_k, c(i, j)); }
+
+    bool row_stands(i64 i) const {
+        if (in_range(a[i], every_b, log_k)) return true;
+        if (fits_above(a[i], every_b, log_k)) {
+            if (a[i].low > a[i].high) return true;  // zeros
+            // Nearly always all elements are large beside what is missing.
+            uint32_t smallest = 0x7FFFFFFF;
+            for (i64 j = 0; j < g.n; ++j) {
+                uint32_t bits;
+                __builtin_memcpy(&bits, &c(i, j), sizeof bits);
+                bits &= 0x7FFFFFFF;
+                if (bits < at_least[j]) bits = at_least[j];
+                smallest = bits < smallest ? bits : smallest;
+            }
+            if (static_cast<int>(smallest >> 23) - 127 >= large_enough(a[i], every_b, log_k)) return true;
         }
-    return true;
-}
-
-Exponents exponents_of_line(const float* x, i64 n, i64 step) {
-    if (step == 1) return exponents_of(x, n);
-    Exponents result;
-    for (i64 i = 0; i < n; ++i, x += step) {
-        uint32_t bits;
-        __builtin_memcpy(&bits, x, sizeof bits);
-        if ((bits & 0x7FFFFFFF) != 0) result.see(static_cast<int>(bits >> 23 & 255) - 127);
+        for (i64 j = 0; j < g.n; ++j)
+            if (!stands(i, j)) return false;
+        return true;
     }
-    return result;
-}
-
-// Which elements that are is decided by their row of A and column of B alone.
-bool mend(const Gemm& g, const float* before) {
-    const Scratch memory(static_cast<unsigned long>(g.m + g.n) * sizeof(Exponents));
-    if (!memory) return false;
-    Exponents *a = reinterpret_cast<Exponents*>(memory.data()), *b = a + g.m, every_b;
-    for (i64 i = 0; i < g.m; ++i) a[i] = exponents_of_line(static_cast<const float*>(g.a) + i * g.a_row, g.k, g.a_col);
-    for (i64 j = 0; j < g.n; ++j) {
-        b[j] = exponents_of_line(static_cast<const float*>(g.b) + j * g.b_col, g.k, g.b_row);
-        every_b.see(b[j]);
+    // Rows [i, i + rows).
+    bool again(i64 i, i64 rows) const {
+        const Scratch memory(static_cast<unsigned long>(2 * rows * g.n) * sizeof(float));
+        if (!memory) return false;
+        float *sums = reinterpret_cast<float*>(memory.data()), *activated = sums + rows * g.n;
+        Gemm part = g;
+        part.m = rows;
+        part.a = static_cast<const float*>(g.a) + i * g.a_row;
+        if (g.row_bias) part.row_bias = static_cast<const float*>(g.row_bias) + i;
+        part.c = sums, part.activated = activated;
+        part.c_row = part.activated_row = g.n;
+        for (i64 e = 0; before && e < rows * g.n; ++e) sums[e] = before[i * g.n + e];
+        if (!vector_gemm<float>(part)) return false;
+        for (i64 r = 0; r < rows; ++r)
+            for (i64 j = 0; j < g.n && !in_range(a[i + r], every_b, log_k); ++j) {
+                if (stands(i + r, j)) continue;
+                c(i + r, j) = sums[r * g.n + j];
+                if (g.activation) static_cast<float*>(g.activated)[(i + r) * g.activated_row + j] = activated[r * g.n + j];
+            }
+        return true;
     }
-    for (i64 i = 0; i < g.m;) {
-        i64 rows = 0;
-        while (rows < rows_again && i + rows < g.m && !in_range(a[i + rows], every_b, g.k)) ++rows;
-        if (rows > 0 && !again(g, i, rows, a, b, before)) return false;
-        i += rows > 0 ? rows : 1;
+    bool run() {
+        exponents_of_lines(static_cast<const float*>(g.a), g.m, g.a_row, g.k, g.a_col, a);
+        exponents_of_lines(static_cast<const float*>(g.b), g.n, g.b_col, g.k, g.b_row, b);
+        for (i64 j = 0; j < g.n; ++j) {
+            every_b.see(b[j]);
+            at_least[j] = b[j].low > b[j].high ? 0x7F000000 : 0;
+        }
+        for (i64 start = 0; start < g.m; start += block) {
+            i64 first = start, last = least(start + block, g.m);
+            while (first < last && row_stands(first)) ++first;
+            while (last > first + 1 && row_stands(last - 1)) --last;
+            if (first < last && !again(first, last - first)) return false;
+        }
+        return true;
     }
-    return true;
-}
+};
 
 }  // namespace
 
@@ -177,7 +195,12 @@ bool split_gemm(const Gemm& g) {
         __builtin_memcpy(before + i * g.n, p.c(i, 0), static_cast<unsigned long>(g.n) * sizeof(float));
     p.run();
     if (p.failed) return false;
-    return in_range(p.seen_a.all(), p.seen_b.all(), g.k) || mend(g, before);
+    if (in_range(p.seen_a.all(), p.seen_b.all(), log2_above(g.k))) return true;
+    const Scratch seen(static_cast<unsigned long>(g.m + g.n) * sizeof(Exponents) +
+                       static_cast<unsigned long>(g.n) * sizeof(uint32_t));
+    if (!seen) return false;
+    Exponents* const lines_seen = reinterpret_cast<Exponents*>(seen.data());
+    return Mending{g, before, lines_seen, lines_seen + g.m, reinterpret_cast<uint32_t*>(lines_seen + g.m + g.n)}.run();
 }
 
 }  // namespace TGE_ISA
