@@ -19,6 +19,7 @@ MATMUL = {
     "5_packed": "packing: memory in the order it is read",
     "6_vectors": "vectors: the tile's sums stay in registers",
     "7_threads": "threads: each a share of the rows",
+    "8_unit": "a matrix unit: float32 in three parts",
 }
 SOFTMAX = {
     "1_naive": "the definition, in three passes",
@@ -33,13 +34,18 @@ def _pointer(array: np.ndarray) -> Any:
     return array.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
 
 
+def matmul_steps() -> dict[str, str]:
+    """The steps that this machine can go."""
+    return {name: idea for name, idea in MATMUL.items() if name != "8_unit" or native.ladder().unit_is_there()}
+
+
 def matmul(size: int, threads: int) -> tuple[dict[str, Run], dict[str, Any]]:
     """The steps for a product of squares, each into memory of its own; and what each wrote."""
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
     runs: dict[str, Run] = {}
     results: dict[str, Any] = {"": a.astype(float) @ b.astype(float)}
-    for name in MATMUL:
+    for name in matmul_steps():
         function, c = getattr(native.ladder(), f"matmul_{name}"), np.empty((size, size), np.float32)
         sizes = [ctypes.c_long(size)] * 3
         runs[name] = lambda f=function, c=c, s=sizes: f(
@@ -81,7 +87,7 @@ def rows(limits: dict[str, float], threads: int, effort: Effort, quick: bool) ->
     size, shape = (48, (8, 40)) if quick else (768, (4096, 256))
     found = []
     for family, meanings, (runs, results), flops in (
-        (f"matmul {size}³", MATMUL, matmul(size, threads), 2.0 * size**3),
+        (f"matmul {size}³", matmul_steps(), matmul(size, threads), 2.0 * size**3),
         (f"softmax {shape[0]}×{shape[1]}", SOFTMAX, softmax(*shape), EXPONENTIAL * shape[0] * shape[1]),
     ):
         for name in meanings:
