@@ -138,7 +138,7 @@ struct SplitConvolution {
         const i64 m = least(panel_lines, p.c.outputs - o), length = least(depth, k() - k0);
         const Tiles a = tiles_of_panel(panels(group, k0) + o / panel_lines * panel_bytes(panel_lines, length), m);
         const Tiles b = {planes + q * word, 0, copies.part, lines * word, copies.plane, steps + k0 / depth_of_step};
-        alignas(64) float sums[panel_lines * panel_lines];
+        alignas(64) float sums[panel_lines * panel_lines + FloatPlan::W];  // whole vectors are read, from any column on
         split_tile(m, n, length / depth_of_step, a, b, sums, panel_lines * sizeof(float));
         const float* bias = p.c.bias && k0 + depth >= k() ? static_cast<const float*>(p.c.bias) + group * p.c.outputs + o : nullptr;
         float* const y = p.y(image, group) + o * p.positions;
