@@ -95,12 +95,14 @@ void rows(long first, long last, long n, long k, const Half* a, const Half* b, f
     asm volatile("ldtilecfg %0" ::"m"(shape) : "memory");
     const long steps = (k + depth - 1) / depth, next = steps * parts * tile;  // from 16 lines to the next 16
     alignas(64) float sums[4 * lines * lines];
-    for (long i = first; i < last; i += 2 * lines)
-        for (long j = 0; j < n; j += 2 * lines) {
-            multiply(steps, a + i / lines * next, b + j / lines * next, next, sums);
-            for (long r = 0; r < least(2 * lines, last - i); ++r)
-                for (long s = 0; s < least(2 * lines, n - j); ++s) c[(i + r) * n + j + s] = sums[r * 2 * lines + s];
-        }
+    // Four tiles of columns stay in the second cache while all rows pass by.
+    for (long j0 = 0; j0 < n; j0 += 8 * lines)
+        for (long i = first; i < last; i += 2 * lines)
+            for (long j = j0; j < least(j0 + 8 * lines, n); j += 2 * lines) {
+                multiply(steps, a + i / lines * next, b + j / lines * next, next, sums);
+                for (long r = 0; r < least(2 * lines, last - i); ++r)
+                    for (long s = 0; s < least(2 * lines, n - j); ++s) c[(i + r) * n + j + s] = sums[r * 2 * lines + s];
+            }
     asm volatile("tilerelease" ::: "memory");
 }
 
