@@ -114,6 +114,19 @@ py::object new_array(int type_num, int nd, const Py_ssize_t* shape) {
     return result;
 }
 
+py::object part_of(const py::object& whole, Py_ssize_t offset, int nd, const Py_ssize_t* shape, const Py_ssize_t* strides) {
+    auto& numpy = py::detail::npy_api::get();
+    const View v = view(whole.ptr(), "part_of", "whole");
+    PyObject* descr = numpy.PyArray_DescrFromType_(v.type_num);
+    if (!descr) throw py::error_already_set();
+    PyObject* array = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, descr, nd, const_cast<Py_ssize_t*>(shape), strides,
+                                                  v.data + offset, flag_writable, nullptr);
+    if (!array) throw py::error_already_set();
+    auto result = py::reinterpret_steal<py::object>(array);
+    if (numpy.PyArray_SetBaseObject_(array, py::object(whole).release().ptr()) < 0) throw py::error_already_set();
+    return result;
+}
+
 py::object result_array(PyObject* out, const char* kernel, int type_num, int nd, const Py_ssize_t* shape) {
     if (!out || out == Py_None) return new_array(type_num, nd, shape);
     const View v = view(out, kernel, "out");

@@ -56,6 +56,8 @@ std::string shape_text(int nd, const Py_ssize_t* shape);
 std::size_t checked_bytes(int nd, const Py_ssize_t* shape, int item_size);
 // A new uninitialised C-contiguous array; MemoryError if there is no memory.
 py::object new_array(int type_num, int nd, const Py_ssize_t* shape);
+// A view of `whole`, a new array, from byte `offset` on; strides in bytes.
+py::object part_of(const py::object& whole, Py_ssize_t offset, int nd, const Py_ssize_t* shape, const Py_ssize_t* strides);
 inline int float_type(int floating) { return floating == 0 ? type_float : type_double; }
 inline int float_size(int floating) { return floating == 0 ? 4 : 8; }
 

@@ -1,4 +1,6 @@
 // Attention and its gradients: the arrays around the kernels.
+#include <optional>
+
 #include "../cpu/isa.h"
 #include "reductions.h"
 #include "windows.h"
@@ -7,7 +9,6 @@ namespace tge {
 namespace {
 
 constexpr bool in_order[max_dims] = {};
-
 
 // q, k, v and the mask, checked; arguments begin at `at`.
 struct Inputs {
@@ -43,26 +44,22 @@ struct Inputs {
         require(!masked || (mask.nd == 3 && mask.shape[1] == a.queries && mask.shape[2] == a.keys &&
                             (mask.shape[0] > 0 ? a.batch % mask.shape[0] == 0 : a.batch == 0)), call,
                 "mask has shape " + shape_text(mask) + ", " + shapes + ": (M, T, S) with M dividing B is needed");
-        a.q = q.data;
-        a.k = k.data;
-        a.v = v.data;
-        a.q_sample = steps(q, a.q_step);
-        a.k_sample = steps(k, a.k_step);
-        a.v_sample = steps(v, a.v_step);
+        a.q = batch_of(q);
+        a.k = batch_of(k);
+        a.v = batch_of(v);
         if (masked) {
-            a.mask = mask.data;
+            a.mask = batch_of(mask);
             a.masks = mask.shape[0];
-            steps(mask, a.mask_step);
         }
         a.causal = call.truth(at + 4);
         a.scale = call.number(at + 5);
         return true;
     }
-    // The last three; returns the one in front of them.
-    i64 steps(const View& view, i64 (&step)[3]) const {
+    Batch batch_of(const View& view) const {
         const i64 size = float_size(floating);
-        for (int d = 0; d < 3; ++d) step[d] = view.strides[view.nd - 3 + d] / size;
-        return view.nd > 3 ? view.strides[0] / size : 0;
+        Batch batch{view.data, view.nd > 3 ? view.strides[0] / size : 0, {}};
+        for (int d = 0; d < 3; ++d) batch.step[d] = view.strides[view.nd - 3 + d] / size;
+        return batch;
     }
     // (B, rows, columns), or B and heads in front of them; without columns, one number a row.
     py::object like(i64 rows, i64 columns = -1) const {
@@ -71,6 +68,30 @@ struct Inputs {
         shape[lead] = rows;
         shape[lead + 1] = columns;
         return new_array(float_type(floating), columns < 0 ? lead + 1 : lead + 2, shape);
+    }
+    // The same, in memory as `model` is: if there a row's heads lie beside each other, before the next row, here as well.
+    // What splits rows into heads and joins them again needs no copy then.
+    py::object as(const View& model, i64 rows, i64 columns) const {
+        if (lead == 1 || model.strides[1] >= model.strides[2]) return like(rows, columns);
+        const Py_ssize_t memory[] = {q.shape[0], rows, q.shape[1], columns};
+        return part(new_array(float_type(floating), 4, memory), 0, rows, columns, q.shape[1] * columns);
+    }
+    // Heads of `columns` numbers beside each other from element `first` of `whole` on, rows `row` elements apart.
+    py::object part(const py::object& whole, i64 first, i64 rows, i64 columns, i64 row) const {
+        const i64 size = float_size(floating);
+        const Py_ssize_t shape[] = {q.shape[0], q.shape[1], rows, columns};
+        const Py_ssize_t strides[] = {rows * row * size, columns * size, row * size, size};
+        return part_of(whole, first * size, 4, shape, strides);
+    }
+    // Whether q, k and v are neighbours in the rows of one array, as a layer that computes all three leaves them.
+    bool are_neighbours() const {
+        if (lead == 1 || a.queries != a.keys || a.depth != a.width) return false;
+        const i64 size = float_size(floating), heads = q.shape[1] * a.depth * size;
+        for (const View* view : {&q, &k, &v})
+            if (view->strides[3] != size || view->strides[1] != a.depth * size || view->strides[2] != 3 * heads ||
+                view->strides[0] != a.queries * 3 * heads)
+                return false;
+        return k.data == q.data + heads && v.data == k.data + heads;
     }
     bool is_like(const View& v, i64 rows, i64 columns = -1) const {
         bool fits = v.nd == (columns < 0 ? lead + 1 : lead + 2) && v.shape[lead] == rows;
@@ -84,15 +105,21 @@ struct Inputs {
     bool is_empty() const { return a.batch == 0 || a.queries == 0 || a.keys == 0 || a.depth == 0 || a.width == 0; }
 };
 
-void* memory(const py::object& array) { return view(array.ptr(), "attention", "out").data; }
+// x itself if the numbers of a row are neighbours, else a copy.
+const View& with_rows_of_neighbours(const View& x, std::optional<LastAxes>& copy) {
+    if (x.strides[x.nd - 1] == x.item_size || x.shape[x.nd - 1] == 1) return x;
+    copy.emplace(x, in_order);
+    copy->read();
+    return copy->view();
+}
 
 py::object attention(Call& call) {
     Inputs in;
     if (!in.take(call, 0)) return {};
     if (in.is_empty()) return call.decline("no elements");
-    py::object y = in.like(in.a.queries, in.a.width), lse = in.like(in.a.queries);
-    in.a.y = memory(y);
-    in.a.lse = memory(lse);
+    py::object y = in.as(in.q, in.a.queries, in.a.width), lse = in.like(in.a.queries);
+    in.a.y = in.batch_of(view(y.ptr(), call.name(), "y"));
+    in.a.lse = view(lse.ptr(), call.name(), "lse").data;
     in.run(kernels().attention[in.floating]);
     return py::make_tuple(y, lse);
 }
@@ -103,26 +130,35 @@ py::object attention_backward(Call& call) {
     const View g_given = call.array(0, "g"), y_given = call.array(7, "y"), lse_given = call.array(8, "lse");
     for (const View* view : {&g_given, &y_given, &lse_given})
         if (view->floating() != in.floating) return call.decline_dtype(*view);
-    const Attention& sizes = in.a;
-    require(in.is_like(g_given, sizes.queries, sizes.width) && in.is_like(y_given, sizes.queries, sizes.width), call,
+    Attention& a = in.a;
+    require(in.is_like(g_given, a.queries, a.width) && in.is_like(y_given, a.queries, a.width), call,
             "g has shape " + shape_text(g_given) + ", y " + shape_text(y_given) + ": (B, T, E) is needed, with q of shape " +
                 shape_text(in.q) + " and v " + shape_text(in.v));
-    require(in.is_like(lse_given, sizes.queries), call,
+    require(in.is_like(lse_given, a.queries), call,
             "lse has shape " + shape_text(lse_given) + ", q " + shape_text(in.q) + ": (B, T) is needed");
     if (in.is_empty()) return call.decline("no elements");
-    LastAxes g(g_given, in_order), y(y_given, in_order), lse(lse_given, in_order);
-    g.read();
-    y.read();
+    std::optional<LastAxes> g, y;
+    a.g = in.batch_of(with_rows_of_neighbours(g_given, g));
+    a.y = in.batch_of(with_rows_of_neighbours(y_given, y));
+    LastAxes lse(lse_given, in_order);
     lse.read();
-    py::object dq = in.like(sizes.queries, sizes.depth), dk = in.like(sizes.keys, sizes.depth),
-               dv = in.like(sizes.keys, sizes.width);
-    in.a.g = g.view().data;
-    in.a.g_sample = in.steps(g.view(), in.a.g_step);
-    in.a.y = y.view().data;
-    in.a.lse = lse.view().data;
-    in.a.dq = memory(dq);
-    in.a.dk = memory(dk);
-    in.a.dv = memory(dv);
+    a.lse = lse.view().data;
+    py::object dq, dk, dv;
+    if (in.are_neighbours()) {  // and so are their gradients
+        const i64 heads = in.q.shape[1] * a.depth;
+        const Py_ssize_t shape[] = {in.q.shape[0], a.queries, 3 * heads};
+        const py::object whole = new_array(float_type(in.floating), 3, shape);
+        dq = in.part(whole, 0, a.queries, a.depth, 3 * heads);
+        dk = in.part(whole, heads, a.queries, a.depth, 3 * heads);
+        dv = in.part(whole, 2 * heads, a.queries, a.depth, 3 * heads);
+    } else {
+        dq = in.as(in.q, a.queries, a.depth);
+        dk = in.as(in.k, a.keys, a.depth);
+        dv = in.as(in.v, a.keys, a.width);
+    }
+    a.dq = in.batch_of(view(dq.ptr(), call.name(), "dq"));
+    a.dk = in.batch_of(view(dk.ptr(), call.name(), "dk"));
+    a.dv = in.batch_of(view(dv.ptr(), call.name(), "dv"));
     in.run(kernels().attention_backward[in.floating]);
     return py::make_tuple(dq, dk, dv);
 }

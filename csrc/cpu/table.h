@@ -88,17 +88,20 @@ struct Norm {
     double eps;
 };
 
+// Matrices, one for each entry of a batch. The batch may be of samples with some heads each. Steps in elements.
+struct Batch {
+    const void* data;
+    std::int64_t sample, step[3];  // from a sample, a head, a row, a column to the next
+};
+
 // The arrays of protocol.py's attention: q (batch, queries, depth), k (batch, keys, depth), v (batch, keys, width), mask
-// (masks, queries, keys) or nullptr, g as y; steps in elements. The other arrays are contiguous. The batch may be of samples
-// with some heads each, a head's step apart, and the samples their own (`_sample`).
+// (masks, queries, keys) or none. y, g, and what is written (y; dq, dk, dv) have rows of neighbours; lse is contiguous.
 struct Attention {
     std::int64_t batch, heads, queries, keys, depth, width, masks;
-    const void *q, *k, *v, *mask, *g;
-    std::int64_t q_step[3], k_step[3], v_step[3], mask_step[3], g_step[3];
-    std::int64_t q_sample, k_sample, v_sample, g_sample;
+    Batch q, k, v, mask, g, y, dq, dk, dv;
+    void* lse;
     bool causal;
     double scale;
-    void *y, *lse, *dq, *dk, *dv;
 };
 
 // Rows of logits and what the loss needs to know; contiguous arrays of the kernel's dtype. The losses and `weight`

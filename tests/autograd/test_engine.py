@@ -264,6 +264,27 @@ def test_grad_of_an_intermediate_value_and_of_an_unused_one() -> None:
     assert grad(y, [x, unused], allow_unused=True)[1] is None
 
 
+def test_the_gradient_of_an_intermediate_value_is_not_added_to_further_down() -> None:
+    w = tg.ones(100_000, requires_grad=True)
+    a = w * 1
+    c = a * 3
+    y = a + tg.ones(100_000)  # passes its gradient on as it is
+    gy, ga = tg.autograd.grad((y * 5 + c).sum(), [y, a])
+    assert (gy == 5).all()
+    assert (ga == 8).all()
+
+
+def test_a_gradient_that_meets_one_that_is_kept_leaves_it_alone() -> None:
+    w = tg.ones(100_000, requires_grad=True)
+    a = w * 2
+    seen = []
+    y = tg.relu(a)
+    y.register_hook(seen.append)
+    (tg.exp(a * 0) * a + y).sum().backward()  # two gradients of a meet, and one of them was y's
+    assert (seen[0] == 1).all()
+    assert (w.grad == 4).all()
+
+
 def test_backward_into_chosen_inputs_only() -> None:
     a, b = leaf(1.0), leaf(2.0)
     (a * b).backward(tg.ones(1, dtype="float64"), inputs=[a])

@@ -59,11 +59,34 @@ def test_samples_and_heads_are_read_where_they_lie(isa, rng):
             grads3 = native.attention_backward(*flat, mask, mask is None, 0.2, y3, lse3)
             for found, wanted in zip((y, lse, *grads), (y3, lse3, *grads3), strict=True):
                 np.testing.assert_array_equal(found, wanted.reshape(found.shape))
+            # The results lie as the arguments do: what joins the heads, or the three gradients, has nothing to copy.
+            assert y.swapaxes(1, 2).flags.c_contiguous
+            whole = grads[0].base
+            assert whole.size == 3 * q.size
+            assert all(x.base is whole for x in grads)
+            np.testing.assert_array_equal(
+                whole.reshape(samples, t, 3, heads, d).transpose(2, 0, 3, 1, 4), np.stack(grads)
+            )
             wanted_y, wanted_lse = reference.attention(*wide([q, k, v, mask]), mask is None, 0.2)
             assert_close(y, wanted_y, 64, 2)
             assert_close(lse, wanted_lse, 64, 4)
     with pytest.raises(ValueError, match="heads in front"):
         native.attention(q, k[0], v, None, False, 0.2)
+
+
+def test_heads_in_rows_of_arrays_of_their_own(isa, rng):
+    """(samples, T, heads, D) each: gradients lie as what they are of, also where sizes differ."""
+    q, k, v, g = (draw(rng, (2, t, 3, d), np.float32).swapaxes(1, 2) for t, d in [(20, 8), (30, 8), (30, 5), (20, 5)])
+    y, lse = native.attention(q, k, v, None, False, 0.2)
+    grads = native.attention_backward(g, q, k, v, None, False, 0.2, y, lse)
+    assert all(x.swapaxes(1, 2).flags.c_contiguous for x in (y, *grads))
+    strided = g.copy().swapaxes(2, 3).copy().swapaxes(2, 3)  # the numbers of a row apart from each other
+    again = native.attention_backward(strided, *(x.copy() for x in (q, k, v)), None, False, 0.2, y.copy(), lse)
+    assert all(x.flags.c_contiguous for x in again)
+    wanted = reference.attention_backward(*wide([g, q, k, v]), None, False, 0.2, *wide([y, lse]))
+    for found, same, right in zip(grads, again, wanted, strict=True):
+        np.testing.assert_array_equal(found, same)
+        assert_close(found, right, 64, 120)
 
 
 def test_a_row_does_not_depend_on_the_others(isa, rng):

@@ -68,6 +68,26 @@ def test_boolean_and_float_masks_say_the_same() -> None:
         np.testing.assert_allclose(F.scaled_dot_product_attention(q, k, v, mask).numpy(), causal, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_layer_for_all_heads_gets_the_gradient_of_its_parts(kept: bool) -> None:
+    """q, k and v as pieces of one product, as in a transformer; a hook that holds a piece's gradient, or not."""
+    x = tg.tensor(draw(2, 6, 3 * 2 * 4), requires_grad=True)
+    q, k, v = x.reshape(2, 6, 3, 2, 4).permute(2, 0, 3, 1, 4)
+    seen: list[Any] = []
+    if kept:
+        q.register_hook(seen.append)
+    y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    g = tg.tensor(draw(2, 2, 6, 4, seed=1))
+    (y * g).sum().backward()
+    parts = [part.detach().clone().requires_grad_() for part in (q, k, v)]
+    (F.scaled_dot_product_attention(*parts, is_causal=True) * g).sum().backward()
+    joined = np.stack([part.grad.numpy() for part in parts]).transpose(1, 3, 0, 2, 4).reshape(x.shape)
+    np.testing.assert_array_equal(x.grad.numpy(), joined)
+    if kept:
+        x.grad.zero_()
+        np.testing.assert_array_equal(seen[0].numpy(), parts[0].grad.numpy())
+
+
 def test_dropout_zeroes_weights_and_keeps_the_mean() -> None:
     tg.manual_seed(1)
     q, k, v = tg.zeros(1, 2000, 2), tg.zeros(1, 8, 2), tg.eye(8).reshape(1, 8, 8)

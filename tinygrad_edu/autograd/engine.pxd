@@ -31,7 +31,7 @@ cdef class _Pass:
     @cython.locals(node=Node, slots=list, held=tuple, index=Py_ssize_t)
     cpdef send(self, tuple edge, object gradient, bint fresh)
 
-    cpdef sum(self, tuple held, object gradient)
+    cpdef sum(self, tuple held, object gradient, bint fresh)
     @cython.locals(node=Node, edge=tuple, leaf=Variable)
     cpdef count_hooked(self, list order)
     cpdef settle(self, Node node)

@@ -22,6 +22,7 @@ class Arithmetic:
     add: Callable[[Any, Any], Any]  # a new array a + b
     add_into: Callable[[Any, Any], None]  # a += b
     own: Callable[[Any], Any]  # the array itself if nobody else can hold its memory, else a copy
+    is_own: Callable[[Any], bool]
     copy: Callable[[Any], Any]
     zeros: Callable[[tuple[int, ...], Any, Any], Any]  # of a shape and dtype, where another array is
     ones: Callable[[tuple[int, ...], Any, Any], Any]
@@ -233,6 +234,7 @@ class _Pass:
             for i in range(len(grads)):
                 if grads[i] is not None and (node, i) in self.targets:
                     self.found[(node, i)] = (self.targets[(node, i)], grads[i], False)
+                    fresh[i] = False  # further down nothing may be added into it
         if not needed:
             return
         try:
@@ -302,7 +304,7 @@ class _Pass:
             slots = self.nodes.get(node)
             if slots is None:
                 slots = self.nodes[node] = [None] * len(node._outputs)
-            slots[index] = (gradient, fresh) if slots[index] is None else self.sum(slots[index], gradient)
+            slots[index] = (gradient, fresh) if slots[index] is None else self.sum(slots[index], gradient, fresh)
             return
         leaf = edge[0]
         key = id(leaf)
@@ -310,15 +312,18 @@ class _Pass:
         if held is None:
             self.leaves[key] = (leaf, gradient, fresh)
         else:
-            self.leaves[key] = (leaf, *self.sum(held[1:], gradient))
+            self.leaves[key] = (leaf, *self.sum(held[1:], gradient, fresh))
 
-    def sum(self, held: tuple[Any, bool], gradient: Any) -> tuple[Any, bool]:
-        """What is held already and one more gradient."""
+    def sum(self, held: tuple[Any, bool], gradient: Any, fresh: bool) -> tuple[Any, bool]:
+        """What is held already and one more gradient, in the memory of one of them if that is nobody else's."""
         if self.create_graph:
             return held[0] + gradient, True
-        if held[1] and Arithmetic.own(held[0]) is held[0]:
+        if held[1] and Arithmetic.is_own(held[0]):
             Arithmetic.add_into(held[0], gradient)
             return held
+        if fresh and Arithmetic.is_own(gradient):
+            Arithmetic.add_into(gradient, held[0])
+            return gradient, True
         return Arithmetic.add(held[0], gradient), True
 
     # -- leaves that somebody waits for ------------------------------------------------------------------------

@@ -23,13 +23,18 @@ _ndarray = np.ndarray
 _HOLDER = type(K.full((), 0, FLOAT32).base) if K.name == "native" else _ndarray
 
 
+def is_own(array: Array) -> bool:
+    """Whether the memory of `array` is its alone, and writable."""
+    if type(array) is _ndarray and type(array.base) is _HOLDER is not _ndarray:
+        return True  # nearly always
+    if on_gpu(array):
+        return array.base is None
+    return bool(array.flags.writeable) and not isinstance(array.base, np.ndarray)
+
+
 def own(array: Array) -> Array:
     """`array` if its memory is its alone and writable, else a copy."""
-    if type(array) is _ndarray and type(array.base) is _HOLDER is not _ndarray:
-        return array  # nearly always
-    if on_gpu(array):
-        return array if array.base is None else K.copy(array)
-    return array if array.flags.writeable and not isinstance(array.base, np.ndarray) else K.copy(array)
+    return array if is_own(array) else K.copy(array)
 
 
 def check_writeable(operation: str, array: Array, one_value: bool = False) -> None:
@@ -68,6 +73,7 @@ def _add_into(held: Array, gradient: Array) -> None:
 Arithmetic.add = staticmethod(lambda a, b: K.add(a, b))
 Arithmetic.add_into = staticmethod(_add_into)
 Arithmetic.own = staticmethod(own)
+Arithmetic.is_own = staticmethod(is_own)
 Arithmetic.copy = staticmethod(lambda a: K.copy(a))
 Arithmetic.zeros = staticmethod(lambda shape, dtype, like: beside(like).full(shape, 0, dtype))
 Arithmetic.has_nan = staticmethod(lambda a: bool(host(K.ne(a, a)).any()))

@@ -99,13 +99,27 @@ class Pieces(Operation):
         some_missing = any(g is None for g in grads)
         # In the order in which x lies in memory: what turned x round turns this back, with nothing to copy then.
         inner = shape if ctx.order is None else tuple([shape[d] for d in ctx.order])
+        undone = None if ctx.order is None else [ctx.order.index(d) for d in range(len(shape))]
+        if not some_missing and not on_gpu(known) and isinstance(known.base, np.ndarray):
+            whole = known.base
+            if whole.size == math.prod(inner) and whole.flags.c_contiguous:
+                dx = whole.reshape(inner) if undone is None else whole.reshape(inner).transpose(undone)
+                if all(_are_same(g, dx[part]) for g, part in zip(grads, ctx.parts, strict=True)):
+                    return dx, None, None, None  # they lie side by side already
         dx = make.full(inner, 0, known.dtype) if some_missing else make.empty(inner, known.dtype)
-        if ctx.order is not None:
-            dx = dx.transpose([ctx.order.index(d) for d in range(len(shape))])
+        if undone is not None:
+            dx = dx.transpose(undone)
         for g, part in zip(grads, ctx.parts, strict=True):
             if g is not None:
                 K.copy(g, out=dx[part])
         return dx, None, None, None
+
+
+def _are_same(a: Array, b: Array) -> bool:
+    """Whether two arrays of NumPy's are the same memory, read in the same order."""
+    if a.dtype is not b.dtype or a.shape != b.shape or a.strides != b.strides:
+        return False
+    return bool(a.__array_interface__["data"] == b.__array_interface__["data"])
 
 
 class Cat(Operation):

@@ -78,11 +78,11 @@ struct Entry {
 
     i64 sample = b / a.heads, head = b % a.heads;
 
-    const T* q(i64 t) const { return static_cast<const T*>(a.q) + sample * a.q_sample + head * a.q_step[0] + t * a.q_step[1]; }
-    const T* g(i64 t) const { return static_cast<const T*>(a.g) + sample * a.g_sample + head * a.g_step[0] + t * a.g_step[1]; }
-    const T* k() const { return static_cast<const T*>(a.k) + sample * a.k_sample + head * a.k_step[0]; }
-    const T* v() const { return static_cast<const T*>(a.v) + sample * a.v_sample + head * a.v_step[0]; }
-    T* y(i64 t) const { return static_cast<T*>(a.y) + (b * a.queries + t) * a.width; }
+    // Row t of this entry.
+    const T* row_of(const Batch& x, i64 t) const {
+        return static_cast<const T*>(x.data) + sample * x.sample + head * x.step[0] + t * x.step[1];
+    }
+    T* written(const Batch& x, i64 t) const { return const_cast<T*>(row_of(x, t)); }
     T& lse(i64 t) const { return static_cast<T*>(a.lse)[b * a.queries + t]; }
 
     // How many keys row t sees.
@@ -94,14 +94,14 @@ struct Entry {
     }
     // scores (rows, row) = q·kᵀ of rows [t, t + rows) and as many keys as the last of them sees.
     void multiply_keys(i64 t, i64 rows, T* scores) {
-        run({rows, visible(t + rows - 1), a.depth, q(t), k(), nullptr, scores,
-             a.q_step[1], a.q_step[2], a.k_step[2], a.k_step[1], row});
+        run({rows, visible(t + rows - 1), a.depth, row_of(a.q, t), row_of(a.k, 0), nullptr, scores,
+             a.q.step[1], a.q.step[2], a.k.step[2], a.k.step[1], row});
     }
     // What row t's scores become before the softmax; `length` of them are read later. Returns their maximum.
     T finish(i64 t, i64 length, T* s) const {
-        const T* m = static_cast<const T*>(a.mask);
-        if (m) m += b * a.masks / a.batch * a.mask_step[0] + t * a.mask_step[1];
-        return finish_scores(visible(t), length, s, static_cast<T>(a.scale), m, a.mask_step[2]);
+        const T* m = static_cast<const T*>(a.mask.data);
+        if (m) m += b * a.masks / a.batch * a.mask.step[0] + t * a.mask.step[1];
+        return finish_scores(visible(t), length, s, static_cast<T>(a.scale), m, a.mask.step[2]);
     }
 };
 
@@ -121,9 +121,10 @@ void forward_block(Entry<T>& e, i64 t, i64 rows, T* scores) {
         factors[r] = blind ? T(0) : static_cast<T>(1 / sum);
         e.lse(t + r) = blind ? lowest : static_cast<T>(static_cast<double>(top) + __builtin_log(sum));
     }
-    e.run({rows, a.width, keys, scores, e.v(), nullptr, e.y(t), e.row, 1, a.v_step[1], a.v_step[2], a.width});
+    e.run({rows, a.width, keys, scores, e.row_of(a.v, 0), nullptr, e.written(a.y, t), e.row, 1, a.v.step[1], a.v.step[2],
+           a.y.step[1]});
     for (i64 r = 0; r < rows; ++r) {
-        T* y = e.y(t + r);
+        T* y = e.written(a.y, t + r);
         const T factor = factors[r];
         if (factor == 0) // not 0·v, which may be NaN
             for (i64 i = 0; i < a.width; ++i) y[i] = 0;
@@ -133,21 +134,23 @@ void forward_block(Entry<T>& e, i64 t, i64 rows, T* scores) {
 
 // Adds to dk and dv what rows [t, t + rows) give, and writes their dq. `scores` has room for two blocks.
 template <class T>
-void backward_block(Entry<T>& e, i64 t, i64 rows, T* scores, T* dq, T* dk, T* dv) {
+void backward_block(Entry<T>& e, i64 t, i64 rows, T* scores) {
     using L = Direct<T>;
     const Attention& a = e.a;
     const i64 keys = e.visible(t + rows - 1);
     const T scale = static_cast<T>(a.scale);
     const i64 length = round_up(keys, Direct<T>::W);
+    const T *q = e.row_of(a.q, t), *g = e.row_of(a.g, t);
     T* slopes = scores + rows * e.row;
     e.multiply_keys(t, rows, scores);
-    e.run({rows, keys, a.width, e.g(t), e.v(), nullptr, slopes, a.g_step[1], 1, a.v_step[2], a.v_step[1], e.row});
+    e.run({rows, keys, a.width, g, e.row_of(a.v, 0), nullptr, slopes, a.g.step[1], 1, a.v.step[2], a.v.step[1], e.row});
     for (i64 r = 0; r < rows; ++r) {
         T *p = scores + r * e.row, *ds = slopes + r * e.row;
         const T lse = e.lse(t + r);
         const bool blind = lse == static_cast<T>(-__builtin_inf());
         const i64 n = blind ? 0 : e.visible(t + r);
-        const T dot = static_cast<T>(row_sum(a.width, e.g(t + r), e.y(t + r), [](auto x, auto y) { return x * y; }));
+        const T dot = static_cast<T>(row_sum(a.width, e.row_of(a.g, t + r), e.row_of(a.y, t + r),
+                                             [](auto x, auto y) { return x * y; }));
         e.finish(t + r, length, p);
         exponentials(length, p, blind ? static_cast<T>(__builtin_inf()) : lse);
         for (i64 i = 0; i < length; i += L::W) {
@@ -155,11 +158,13 @@ void backward_block(Entry<T>& e, i64 t, i64 rows, T* scores, T* dq, T* dk, T* dv
             L::store(ds + i, i + L::W <= n ? slope : below<T>(n, i) ? slope : typename L::V{});
         }
     }
-    e.run({rows, a.depth, keys, slopes, e.k(), nullptr, dq, e.row, 1, a.k_step[1], a.k_step[2], a.depth});
-    Gemm product = {keys, a.depth, rows, slopes, e.q(t), nullptr, dk, 1, e.row, a.q_step[1], a.q_step[2], a.depth};
+    e.run({rows, a.depth, keys, slopes, e.row_of(a.k, 0), nullptr, e.written(a.dq, t), e.row, 1, a.k.step[1], a.k.step[2],
+           a.dq.step[1]});
+    Gemm product = {keys, a.depth, rows, slopes, q, nullptr, e.written(a.dk, 0), 1, e.row, a.q.step[1], a.q.step[2],
+                    a.dk.step[1]};
     product.accumulate = true;
     e.run(product);
-    product = {keys, a.width, rows, scores, e.g(t), nullptr, dv, 1, e.row, a.g_step[1], 1, a.width};
+    product = {keys, a.width, rows, scores, g, nullptr, e.written(a.dv, 0), 1, e.row, a.g.step[1], 1, a.dv.step[1]};
     product.accumulate = true;
     e.run(product);
 }
@@ -203,14 +208,12 @@ bool attention_backward(const Attention& a) {
         if (!memory) j.failed = true;
         for (i64 b = begin; b < end && memory; ++b) {
             Entry<T> entry{v, b};
-            T *dk = static_cast<T*>(v.dk) + b * v.keys * v.depth, *dv = static_cast<T*>(v.dv) + b * v.keys * v.width;
-            for (i64 i = 0; i < v.keys * v.depth; ++i) dk[i] = 0;
-            for (i64 i = 0; i < v.keys * v.width; ++i) dv[i] = 0;
-            for (i64 block = 0; block < j.blocks; ++block) {
-                const i64 t = block * j.rows;
-                backward_block(entry, t, j.rows_in(block), reinterpret_cast<T*>(memory.data()),
-                               static_cast<T*>(v.dq) + (b * v.queries + t) * v.depth, dk, dv);
+            for (i64 s = 0; s < v.keys; ++s) {
+                for (i64 i = 0; i < v.depth; ++i) entry.written(v.dk, s)[i] = 0;
+                for (i64 i = 0; i < v.width; ++i) entry.written(v.dv, s)[i] = 0;
             }
+            for (i64 block = 0; block < j.blocks; ++block)
+                backward_block(entry, block * j.rows, j.rows_in(block), reinterpret_cast<T*>(memory.data()));
             if (entry.failed) j.failed = true;
         }
     }, &job);
