@@ -38,15 +38,16 @@ X86 = {
 }
 # With a matrix unit, which Linux hands out: what multiplies matrices; the other kernels are those of avx512.
 AMX = {"amx": (64, [*AVX512, "-mamx-tile", "-mamx-bf16", "-DTGE_SPLIT"])}
-FILES_OF_SET = {"amx": ["table.cpp", "gemm.cpp", "split_gemm.cpp", "convolution.cpp"]}
+FILES_OF_SET = {"amx": ["table.cpp", "gemm.cpp", "split_gemm.cpp", "split_linear.cpp", "convolution.cpp"]}
 # Python files that Cython compiles as they are: the engine, and what a step of training goes through all the time.
 COMPILED = [
     "tensor.py",
     "autograd/*.py",
     "kernels/devices.py",
-    *(f"ops/{name}.py" for name in ("_common", "activation", "elementwise", "functions", "linalg", "loss")),
-    *(f"nn/{name}.py" for name in ("activation", "containers", "layers", "losses", "module")),
-    *(f"nn/functional/{name}.py" for name in ("activation", "linear", "loss")),
+    *(f"ops/{name}.py" for name in ("_common", "activation", "attention", "elementwise", "functions", "linalg", "loss")),
+    *(f"ops/{name}.py" for name in ("normalization", "shape")),
+    *(f"nn/{name}.py" for name in ("activation", "containers", "layers", "losses", "module", "normalization")),
+    *(f"nn/functional/{name}.py" for name in ("activation", "linear", "loss", "normalization")),
     "optim/optimizer.py",
 ]
 # uniform() must have the same bits everywhere: no fused multiply-add there.

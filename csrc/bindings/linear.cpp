@@ -167,6 +167,17 @@ void sum_columns(int floating, i64 rows, i64 columns, const char* x, char* sums)
                  }, &job);
 }
 
+// All gradients together, if there is a kernel for that and it takes these.
+bool at_once(int floating, LinearBackward layer, const View& x) {
+    const auto kernel = kernels().linear_backward[floating];
+    if (!kernel) return false;
+    const Rows rows(x);
+    layer.x = rows.data;
+    layer.x_row = rows.step;
+    const Unlocked unlocked(layer.rows * layer.outputs * layer.inputs > worth_unlocking);
+    return rows.along == 1 && kernel(layer);
+}
+
 py::object linear_backward(Call& call) {
     const View g_given = call.array(0, "g");
     const bool has_x = call.given(1), has_w = call.given(2), has_saved = call.given(3);
@@ -190,39 +201,48 @@ py::object linear_backward(Call& call) {
 
     LastAxes g(g_given, in_order);
     g.read();
-    const char* slope = g.view().data;  // of the linear part
-    py::object made;
-    if (f.backward >= 0) {
-        made = new_array(float_type(floating), g_given.nd, g_given.shape);
-        const View to = view(made.ptr(), call.name(), "g");
-        const Operand operands[] = {broadcast(to, to.nd), broadcast(g.view(), to.nd), broadcast(saved, to.nd)};
-        run_loop(kernels().elementwise[f.backward][floating], 3, operands, to.nd, to.shape, &f.parameter, 8);
-        slope = to.data;
-    }
     i64 rows = 1;
     for (int d = 0; d < g_given.nd - 1; ++d) rows *= g_given.shape[d];
 
     py::object dx = py::none(), dw = py::none(), db = py::none();
+    const i64 inputs = has_x ? x.shape[x.nd - 1] : has_w ? w.shape[1] : 0;
     if (has_w) {
-        const i64 inputs = w.shape[1];
         std::vector<Py_ssize_t> shape(g_given.shape, g_given.shape + g_given.nd);
-        shape.back() = inputs;
+        shape.back() = w.shape[1];
         dx = new_array(float_type(floating), g_given.nd, shape.data());
-        run(floating, {rows, inputs, outputs, slope, w.data, nullptr, memory(dx), outputs, 1, w.strides[0] / size,
-                       w.strides[1] / size, inputs});
     }
     if (has_x) {
-        const Rows from(x);
-        const Py_ssize_t shape[] = {outputs, x.shape[x.nd - 1]};
+        const Py_ssize_t shape[] = {outputs, inputs};
         dw = new_array(float_type(floating), 2, shape);
-        run(floating, {outputs, shape[1], rows, slope, from.data, nullptr, memory(dw), 1, outputs, from.step, from.along,
-                       shape[1]});
     }
     if (bias) {
         const Py_ssize_t shape[] = {outputs};
         db = new_array(float_type(floating), 1, shape);
-        sum_columns(floating, rows, outputs, slope, memory(db));
     }
+    const Inner derivative = f.backward < 0 ? nullptr : kernels().elementwise[f.backward][floating];
+    if (has_w && has_x && w.shape[1] == inputs && (!derivative || saved.contiguous) &&
+        at_once(floating, {rows, outputs, inputs, g.view().data, saved.data, nullptr, w.data, 0, w.strides[0] / size,
+                           w.strides[1] / size, derivative, &f.parameter, kernels().reduce_columns[reduce_sum][floating],
+                           memory(dx), memory(dw), bias ? memory(db) : nullptr}, x))
+        return py::make_tuple(dx, dw, db);
+    const char* slope = g.view().data;  // of the linear part
+    py::object made;
+    if (derivative) {
+        made = new_array(float_type(floating), g_given.nd, g_given.shape);
+        const View to = view(made.ptr(), call.name(), "g");
+        const Operand operands[] = {broadcast(to, to.nd), broadcast(g.view(), to.nd), broadcast(saved, to.nd)};
+        run_loop(derivative, 3, operands, to.nd, to.shape, &f.parameter, 8);
+        slope = to.data;
+    }
+    if (has_w)
+        run(floating, {rows, w.shape[1], outputs, slope, w.data, nullptr, memory(dx), outputs, 1, w.strides[0] / size,
+                       w.strides[1] / size, w.shape[1]});
+    if (has_x) {
+        const Rows from(x);
+        run(floating, {outputs, inputs, rows, slope, from.data, nullptr, memory(dw), 1, outputs, from.step, from.along,
+                       inputs});
+    }
+    if (bias) sum_columns(floating, rows, outputs, slope, memory(db));
     return py::make_tuple(dx, dw, db);
 }
 

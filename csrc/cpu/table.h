@@ -51,6 +51,19 @@ struct Gemm {
     std::int64_t activated_row = 0;
 };
 
+// The gradients of a layer y = f(x·wᵀ + b), x (rows, inputs), w (outputs, inputs), b (outputs): dx, dw, db from g and, if f is
+// not the identity, from `saved` by its `derivative`. g, saved and what is written are contiguous; numbers of a row of x are
+// neighbours.
+struct LinearBackward {
+    std::int64_t rows, outputs, inputs;
+    const void *g, *saved, *x, *w;
+    std::int64_t x_row, w_row, w_col;
+    Inner derivative;  // or nullptr
+    const double* parameters;
+    void (*sum_columns)(std::int64_t rows, std::int64_t columns, const void* x, std::int64_t row_stride, double* sums);
+    void *dx, *dw, *db;  // db: or nullptr
+};
+
 // y (images, groups·outputs, *out) = x (images, groups·channels, *in) * w (groups·outputs, channels, *kernel), all
 // contiguous; fewer than three spatial dimensions have ones in front.
 struct Convolution {
@@ -165,6 +178,7 @@ struct Table {
                                               void* dx);
 
     bool (*gemm[2])(const Gemm&);  // false: no memory for the packed panels
+    bool (*linear_backward[2])(const LinearBackward&);  // false: it takes its parts, here or always; or nullptr
     bool (*convolve[2])(const Convolution&);
     bool (*convolve_input_gradient[2])(const Convolution&);
     bool (*convolve_weight_gradient[2])(const Convolution&);

@@ -323,6 +323,9 @@ template struct Strips<double>;
 void fill_gemm(Table& t) {
     t.gemm[0] = gemm<float>;
     t.gemm[1] = gemm<double>;
+#ifdef TGE_SPLIT
+    t.linear_backward[0] = split_linear_backward;
+#endif
 }
 
 }  // namespace TGE_ISA

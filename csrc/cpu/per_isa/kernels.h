@@ -45,11 +45,14 @@ void activate(const Gemm& g, i64 i, i64 j, i64 n) {
 #ifdef TGE_SPLIT
 // float32 on a unit that multiplies bfloat16 (split_gemm.cpp).
 bool split_gemm(const Gemm&);
+bool split_linear_backward(const LinearBackward&);
 
 // Splitting takes time for each number of A and B, which many multiplications must save. Of the number of rows only whether
 // there are many counts, so that a row among many has the same result whatever the others are.
-constexpr std::int64_t many_rows = 64;
-inline bool is_worth_splitting(const Gemm& g) { return g.m >= many_rows && g.n >= 32 && g.k >= 32 && g.n * g.k >= 8192; }
+constexpr std::int64_t many_rows = 64, worth_splitting = 8192;
+inline bool is_worth_splitting(const Gemm& g) {
+    return g.m >= many_rows && g.n >= 32 && g.k >= 32 && g.n * g.k >= worth_splitting;
+}
 #endif
 
 // The same for an A that serves many times, packed once, and a B that is laid out while it is needed: a strip of

@@ -7,6 +7,8 @@
 // The unit takes subnormal numbers for zeros, and ∞ − ∞ is no part of ∞: `Range` tells whether any number is so large or
 // so small that it would matter. Then float32 arithmetic has to do it (split_gemm.cpp).
 #pragma once
+#include <atomic>
+
 #include "pack.h"
 
 namespace tge {
@@ -16,7 +18,7 @@ namespace {
 constexpr int parts = 3;
 constexpr i64 lines = 16;        // rows of a unit's tile, or columns: of a matrix's rows or columns so many lie in one piece
 constexpr i64 depth_of_step = 32;  // of k, in one tile
-constexpr i64 tile_bytes = 1024;
+constexpr i64 tile_bytes = 1024, tile_row = 64;
 constexpr i64 bytes_per_number = 2 * parts;
 
 typedef uint32_t Words __attribute__((vector_size(64)));      // two bfloat16 in each
@@ -59,6 +61,18 @@ struct Exponents {
         if (other.low < low) low = other.low;
         if (other.high > high) high = other.high;
     }
+};
+
+// Exponents that several threads have seen.
+struct Seen {
+    std::atomic<int> low{1000}, high{-1000};
+    void see(const Range& range) {
+        Exponents e;
+        e.see(range);
+        for (int old = low.load(); e.low < old && !low.compare_exchange_weak(old, e.low);) {}
+        for (int old = high.load(); e.high > old && !high.compare_exchange_weak(old, e.high);) {}
+    }
+    Exponents all() const { return {low.load(), high.load()}; }
 };
 
 inline int log2_above(i64 k) {

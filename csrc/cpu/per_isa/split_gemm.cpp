@@ -4,8 +4,6 @@
 // An element of C is a sum in an order that depends on k alone, as in gemm.cpp; the sums of 32 steps are added up in the
 // unit before they come to the others, so rounding errors are smaller than one sum's over all of k.
 #ifdef TGE_SPLIT
-#include <atomic>
-
 #include "../allocator.h"
 #include "../threads.h"
 #include "kernels.h"
@@ -16,18 +14,6 @@ namespace TGE_ISA {
 namespace {
 
 constexpr i64 band_numbers = i64{1} << 16;  // of A: 393 KB when split
-
-// Exponents that several threads have seen.
-struct Seen {
-    std::atomic<int> low{1000}, high{-1000};
-    void see(const Range& range) {
-        Exponents e;
-        e.see(range);
-        for (int old = low.load(); e.low < old && !low.compare_exchange_weak(old, e.low);) {}
-        for (int old = high.load(); e.high > old && !high.compare_exchange_weak(old, e.high);) {}
-    }
-    Exponents all() const { return {low.load(), high.load()}; }
-};
 
 struct SplitProduct {
     const Gemm& g;

@@ -42,17 +42,25 @@ TGE_INLINE Tiles tiles_of_panel(const char* panel, i64 n) {
     return {panel, step_bytes(part), part, tile_bytes, 64};
 }
 
-// c (16·M, 16·N), its rows `c_row` bytes apart, = the sum over `steps` of a (16·M lines) times b (16·N lines). The six
-// products of a step come in such an order that each needs one new part. The same order for every size: an element's sum
-// does not depend on where it lies.
-template <int M, int N>
+// c (16·M, 16·N), its rows `c_row` bytes apart, = the sum over `steps` of a (16·M lines) times b (16·N lines), or this goes
+// on with the sum that c holds. The six products of a step come in such an order that each needs one new part. The same
+// order for every size: an element's sum does not depend on where it lies.
+template <int M, int N, bool goes_on>
 void split_tile(i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) {
     const i64 a_row = a.row, b_row = b.row, a_part = a.part, b_part = b.part, a_half = a.half, b_half = b.half;
     char* const bottom = reinterpret_cast<char*>(c) + lines * c_row;
-    TGE_ZERO(0);
-    if constexpr (N > 1) TGE_ZERO(1);
-    if constexpr (M > 1) TGE_ZERO(2);
-    if constexpr (M > 1 && N > 1) TGE_ZERO(3);
+    char* const right = reinterpret_cast<char*>(c + lines);
+    if constexpr (goes_on) {
+        TGE_LOAD(0, c, c_row);
+        if constexpr (N > 1) TGE_LOAD(1, right, c_row);
+        if constexpr (M > 1) TGE_LOAD(2, bottom, c_row);
+        if constexpr (M > 1 && N > 1) TGE_LOAD(3, bottom + tile_row, c_row);
+    } else {
+        TGE_ZERO(0);
+        if constexpr (N > 1) TGE_ZERO(1);
+        if constexpr (M > 1) TGE_ZERO(2);
+        if constexpr (M > 1 && N > 1) TGE_ZERO(3);
+    }
     const auto load_a = [&](const char* p) __attribute__((always_inline)) {
         TGE_LOAD(4, p, a_row);
         if constexpr (M > 1) TGE_LOAD(5, p + a_half, a_row);
@@ -84,9 +92,9 @@ void split_tile(i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) 
         load_a(p), multiply();
     }
     TGE_STORE(0, c, c_row);
-    if constexpr (N > 1) TGE_STORE(1, c + lines, c_row);
+    if constexpr (N > 1) TGE_STORE(1, right, c_row);
     if constexpr (M > 1) TGE_STORE(2, bottom, c_row);
-    if constexpr (M > 1 && N > 1) TGE_STORE(3, bottom + lines * static_cast<i64>(sizeof(float)), c_row);
+    if constexpr (M > 1 && N > 1) TGE_STORE(3, bottom + tile_row, c_row);
 }
 #undef TGE_ZERO
 #undef TGE_LOAD
@@ -94,9 +102,10 @@ void split_tile(i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) 
 #undef TGE_MULTIPLY
 
 // The kernel for m and n lines, 32 at most.
+template <bool goes_on = false>
 TGE_INLINE void split_tile(i64 m, i64 n, i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) {
-    if (m > lines) (n > lines ? split_tile<2, 2> : split_tile<2, 1>)(steps, a, b, c, c_row);
-    else (n > lines ? split_tile<1, 2> : split_tile<1, 1>)(steps, a, b, c, c_row);
+    if (m > lines) (n > lines ? split_tile<2, 2, goes_on> : split_tile<2, 1, goes_on>)(steps, a, b, c, c_row);
+    else (n > lines ? split_tile<1, 2, goes_on> : split_tile<1, 1, goes_on>)(steps, a, b, c, c_row);
 }
 
 // A tile of sums, rows of 32, becomes a part of C: m rows and n columns. Biases are there or not.
