@@ -44,7 +44,10 @@ COMPILED = [
     "tensor.py",
     "autograd/*.py",
     "kernels/devices.py",
-    *(f"ops/{name}.py" for name in ("_common", "activation", "attention", "elementwise", "functions", "linalg", "loss")),
+    *(
+        f"ops/{name}.py"
+        for name in ("_common", "activation", "attention", "elementwise", "functions", "linalg", "loss")
+    ),
     *(f"ops/{name}.py" for name in ("normalization", "shape")),
     *(f"nn/{name}.py" for name in ("activation", "containers", "layers", "losses", "module", "normalization")),
     *(f"nn/functional/{name}.py" for name in ("activation", "linear", "loss", "normalization")),

@@ -109,7 +109,7 @@ def _check(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_cau
         if len(x._array.shape) < 2:
             raise ShapeError(f"{name}: {which} has shape {x._array.shape}; it needs (…, length, features)")
     kinds = [x._array.dtype for x in (query, key, value)]
-    if len(set(kinds)) > 1 or kinds[0].kind != "f":
+    if not kinds[0] == kinds[1] == kinds[2] or kinds[0].kind != "f":
         raise StateError(f"{name}: query, key and value must have one float dtype, got {', '.join(map(str, kinds))}")
     (*_, _, d), (*_, s, dk), (*_, sv, _) = query.shape, key.shape, value.shape
     if d != dk or s != sv:
@@ -138,6 +138,9 @@ def _repeated(x: Any, query: Any, which: str) -> Any:
 
 def _lead(*tensors: Any) -> tuple[int, ...]:
     """The broadcast of all dimensions but the last two."""
+    first = tensors[0].shape[:-2]
+    if all([x.shape[:-2] == first for x in tensors]):
+        return tuple(first)  # nearly always
     try:
         return np.broadcast_shapes(*[tuple(x.shape[:-2]) for x in tensors])
     except ValueError:

@@ -104,7 +104,7 @@ class Pieces(Operation):
             whole = known.base
             if whole.size == math.prod(inner) and whole.flags.c_contiguous:
                 dx = whole.reshape(inner) if undone is None else whole.reshape(inner).transpose(undone)
-                if all(_are_same(g, dx[part]) for g, part in zip(grads, ctx.parts, strict=True)):
+                if _are_pieces(grads, dx, ctx.parts):
                     return dx, None, None, None  # they lie side by side already
         dx = make.full(inner, 0, known.dtype) if some_missing else make.empty(inner, known.dtype)
         if undone is not None:
@@ -115,11 +115,15 @@ class Pieces(Operation):
         return dx, None, None, None
 
 
-def _are_same(a: Array, b: Array) -> bool:
-    """Whether two arrays of NumPy's are the same memory, read in the same order."""
-    if a.dtype is not b.dtype or a.shape != b.shape or a.strides != b.strides:
-        return False
-    return bool(a.__array_interface__["data"] == b.__array_interface__["data"])
+def _are_pieces(arrays: Sequence[Array], whole: Array, parts: Sequence[Any]) -> bool:
+    """Whether arrays of NumPy's are the very memory of `parts` of `whole`, one after the other."""
+    for a, part in zip(arrays, parts, strict=True):
+        wanted = whole[part]
+        if a.base is not arrays[0].base or a.dtype is not wanted.dtype or a.strides != wanted.strides:
+            return False
+        if a.shape != wanted.shape or a.__array_interface__["data"] != wanted.__array_interface__["data"]:
+            return False
+    return True
 
 
 class Cat(Operation):

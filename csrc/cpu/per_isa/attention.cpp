@@ -112,15 +112,19 @@ void forward_block(Entry<T>& e, i64 t, i64 rows, T* scores) {
     const T lowest = static_cast<T>(-__builtin_inf());
     const i64 keys = e.visible(t + rows - 1), length = round_up(keys, Direct<T>::W);
     e.multiply_keys(t, rows, scores);
-    T factors[most_rows];
+    T tops[most_rows], factors[most_rows];
+    double sums[most_rows + DW];  // logs() works on whole vectors
     for (i64 r = 0; r < rows; ++r) {
         T* s = scores + r * e.row;
-        const T top = e.finish(t + r, length, s);
-        const bool blind = top == lowest;  // it sees no key: zeros
-        const double sum = exponentials(length, s, blind ? T(0) : top);
-        factors[r] = blind ? T(0) : static_cast<T>(1 / sum);
-        e.lse(t + r) = blind ? lowest : static_cast<T>(static_cast<double>(top) + __builtin_log(sum));
+        tops[r] = e.finish(t + r, length, s);
+        const bool blind = tops[r] == lowest;  // it sees no key: zeros
+        sums[r] = exponentials(length, s, blind ? T(0) : tops[r]);
+        factors[r] = blind ? T(0) : static_cast<T>(1 / sums[r]);
     }
+    for (i64 r = rows; r < rows + DW; ++r) sums[r] = 1;
+    logs<T>(rows, sums);
+    for (i64 r = 0; r < rows; ++r)
+        e.lse(t + r) = tops[r] == lowest ? lowest : static_cast<T>(static_cast<double>(tops[r]) + sums[r]);
     e.run({rows, a.width, keys, scores, e.row_of(a.v, 0), nullptr, e.written(a.y, t), e.row, 1, a.v.step[1], a.v.step[2],
            a.y.step[1]});
     for (i64 r = 0; r < rows; ++r) {
