@@ -133,7 +133,9 @@ void bind(Call& call, PyObject* const* arguments, std::size_t given, PyObject* k
     for (Py_ssize_t k = 0; k < named; ++k) {
         PyObject* key = PyTuple_GET_ITEM(keywords, k);
         std::size_t i = 0;
-        while (i < count && kernel.names[i] != key && PyUnicode_Compare(kernel.names[i], key) != 0) ++i;
+        while (i < count && kernel.names[i] != key) ++i;  // nearly always the same object
+        if (i == count)
+            for (i = 0; i < count && PyUnicode_Compare(kernel.names[i], key) != 0;) ++i;
         if (i == count || call.slot[i])
             throw py::type_error(std::string(kernel.name) + "(" + kernel.signature + "): argument " +
                                  (PyUnicode_AsUTF8(key) ? PyUnicode_AsUTF8(key) : "?") +

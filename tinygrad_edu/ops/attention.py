@@ -139,7 +139,7 @@ def _repeated(x: Any, query: Any, which: str) -> Any:
 def _lead(*tensors: Any) -> tuple[int, ...]:
     """The broadcast of all dimensions but the last two."""
     first = tensors[0].shape[:-2]
-    if all([x.shape[:-2] == first for x in tensors]):
+    if all(x.shape[:-2] == first for x in tensors):
         return tuple(first)  # nearly always
     try:
         return np.broadcast_shapes(*[tuple(x.shape[:-2]) for x in tensors])

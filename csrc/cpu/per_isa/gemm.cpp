@@ -115,8 +115,7 @@ struct Product {
         for (i64 k0 = chunk0; k0 < chunk1; k0 += kc)
             if (transposing) multiply_transposing(first_row(t0), first_row(t1) - first_row(t0), k0, begin, end);
             else multiply_band(t0, t1, k0, begin, end, packs);
-        if (g.activation && chunk1 == g.k)
-            for (i64 i = first_row(t0); i < first_row(t1); ++i) activate<T>(g, i, j0 + begin, end - begin);
+        if (g.activation && chunk1 == g.k) activate<T>(g, first_row(t0), first_row(t1), j0 + begin, end - begin);
     }
 
     // Of these the steps [k0, k0 + kc).
@@ -235,7 +234,7 @@ void no_steps(const Gemm& g) {
             c = (g.accumulate ? c : T(0)) + (g.bias ? static_cast<const T*>(g.bias)[j] : T(0)) +
                 (g.row_bias ? static_cast<const T*>(g.row_bias)[i] : T(0));
         }
-        if (g.activation) activate<T>(g, i, 0, g.n);
+        if (g.activation) activate<T>(g, i, i + 1, 0, g.n);
     }
 }
 
@@ -248,8 +247,7 @@ bool column(const Gemm& g) {
     T* c = static_cast<T*>(g.c);
     if (g.bias)
         for (i64 i = 0; i < g.m; ++i) c[i] += *static_cast<const T*>(g.bias);
-    if (g.activation)
-        for (i64 i = 0; i < g.m; ++i) activate<T>(g, i, 0, 1);
+    if (g.activation) activate<T>(g, 0, g.m, 0, 1);
     return true;
 }
 

@@ -33,13 +33,16 @@ bool vector_gemm(const Gemm&);
 extern template bool vector_gemm<float>(const Gemm&);
 extern template bool vector_gemm<double>(const Gemm&);
 
-// activated[i, j …] = activation(C[i, j …]) for n elements of row i.
+// activated[i, j …] = activation(C[i, j …]) for n elements of each of the rows [begin, end).
 template <class T>
-void activate(const Gemm& g, i64 i, i64 j, i64 n) {
-    char* const p[] = {reinterpret_cast<char*>(static_cast<T*>(g.activated) + i * g.activated_row + j),
-                       reinterpret_cast<char*>(static_cast<T*>(g.c) + i * g.c_row + j)};
+void activate(const Gemm& g, i64 begin, i64 end, i64 j, i64 n) {
     const i64 steps[] = {sizeof(T), sizeof(T)};
-    g.activation(n, p, steps, g.parameters);
+    const i64 at_once = n == g.c_row && n == g.activated_row ? end - begin : 1;
+    for (i64 i = begin; i < end; i += at_once) {
+        char* const p[] = {reinterpret_cast<char*>(static_cast<T*>(g.activated) + i * g.activated_row + j),
+                           reinterpret_cast<char*>(static_cast<T*>(g.c) + i * g.c_row + j)};
+        g.activation(n * at_once, p, steps, g.parameters);
+    }
 }
 
 #ifdef TGE_SPLIT

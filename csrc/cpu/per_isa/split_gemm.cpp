@@ -62,8 +62,7 @@ struct SplitProduct {
                     for (i64 i = b0; i < b1; i += panel_lines)
                         multiply(i, least(panel_lines, b1 - i), j, least(panel_lines, j1 - j), k0, steps,
                                  a_panels + panel * ((i - b0) / panel_lines), memory + panel * ((j - j0) / panel_lines));
-                if (g.activation && k0 + steps >= g.k)
-                    for (i64 i = b0; i < b1; ++i) activate<float>(g, i, j0, j1 - j0);
+                if (g.activation && k0 + steps >= g.k) activate<float>(g, b0, b1, j0, j1 - j0);
             }
         }
     }
