@@ -27,7 +27,7 @@ struct LayerGradients {
     i64 first = 0;              // of the chunks that are being computed
     float* dw = nullptr;        // of each of these the sums, 32 × 32 at a time
     double* db = nullptr;       // and the sums of its slopes
-    Seen seen_slopes, seen_w, seen_x;
+    Seen seen_slopes{}, seen_w{}, seen_x{};
     std::atomic<bool> failed{false};
 
     i64 sums_of_chunk() const { return tall * wide * sums_of_panel; }
