@@ -171,6 +171,70 @@ def test_threads_do_not_change_a_bit(threads, rng):
         np.testing.assert_array_equal(one, many)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
+def test_few_columns_and_many_steps_are_shared_block_by_block(activation, threads, rng):
+    """Blocks of k are the pieces then; their sums, bias and activation come out as one thread adds them up."""
+    x, w, bias = normal(rng, 70, 5000), normal(rng, 50, 5000), normal(rng, 50)
+    x[7, 4999] = np.inf
+    before = native.get_num_threads()
+    results = []
+    for n in (1, threads):
+        native.set_num_threads(n)
+        results.append(native.linear_activation(x, w, bias, activation)[0])
+    native.set_num_threads(before)
+    np.testing.assert_array_equal(*results)
+    with np.errstate(invalid="ignore"):
+        exact = x.astype(np.float64) @ w.T.astype(np.float64) + bias
+    if activation == "none":
+        finite = np.isfinite(exact)
+        np.testing.assert_allclose(results[0][finite], exact[finite], rtol=1e-4, atol=1e-3)
+
+
+def gradients(x, w, g, saved, activation):
+    """All three at once, and one by one."""
+    together = native.linear_backward(g, x, w, saved, activation, True)
+    apart = (
+        native.linear_backward(g, None, w, saved, activation, False)[0],
+        native.linear_backward(g, x, None, saved, activation, False)[1],
+        native.linear_backward(g, None, None, saved, activation, True)[2],
+    )
+    return together, apart
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu", "tanh"])
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs"), [(129, 128, 64), (1000, 100, 90), (700, 33, 300), (1537, 48, 512)]
+)
+def test_a_layers_gradients_at_once_have_the_bits_of_each_alone(rows, inputs, outputs, activation, rng):
+    x, w, g = normal(rng, rows, inputs), normal(rng, outputs, inputs), normal(rng, rows, outputs)
+    y, z = native.linear_activation(x, w, normal(rng, outputs), activation)
+    saved = None if activation == "none" else y if z is None else z
+    before = native.get_num_threads()
+    for threads in (1, 2, 3):
+        native.set_num_threads(threads)
+        together, apart = gradients(x, w, g, saved, activation)
+        for a, b in zip(together, apart, strict=True):
+            np.testing.assert_array_equal(a, b)
+    native.set_num_threads(before)
+    wider = np.zeros((rows, inputs + 3), np.float32)  # other strides
+    wider[:, :inputs] = x
+    again = native.linear_backward(g, wider[:, :inputs], w.T.copy().T, saved, activation, True)
+    for a, b in zip(again, together, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 3e38, 1e-42])
+@pytest.mark.parametrize("where", ["x", "w", "g"])
+def test_a_layers_gradients_with_special_values(where, value, rng):
+    """What the unit is not made for is done as by the products alone, which know what to do."""
+    arrays = {"x": normal(rng, 300, 128), "w": normal(rng, 96, 128), "g": normal(rng, 300, 96)}
+    arrays[where][50, 60] = value
+    together, apart = gradients(*arrays.values(), None, "none")
+    for a, b in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
 def test_layers_with_special_values(activation, rng):
     x, w, bias = normal(rng, M, K), normal(rng, N, K), normal(rng, N)

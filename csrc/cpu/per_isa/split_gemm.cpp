@@ -17,23 +17,29 @@ constexpr i64 band_numbers = i64{1} << 16;  // of A: 393 KB when split
 
 struct SplitProduct {
     const Gemm& g;
-    i64 depth;               // of a block of k, whole steps
+    i64 depth, blocks;       // of a block of k, whole steps; and how many there are
     i64 band;                // rows of A that are split at a time, whole panels
     i64 columns, rows;       // of a piece of C: what one thread computes, all of k, whole panels
     i64 across, down;        // pieces beside and below each other
+    bool by_depth;           // or the blocks are the pieces, each with sums of its own …
+    float* sums = nullptr;   // … here, one C behind the other
     Seen seen_a, seen_b;
     std::atomic<bool> failed{false};
 
     explicit SplitProduct(const Gemm& gemm) : g(gemm) {
         depth = depth_of_block(g.k);
+        blocks = (g.k + depth - 1) / depth;
         // Of a transposed A long pieces of its rows are read.
         band = g.a_col == 1 ? 0 : band_numbers / depth / panel_lines * panel_lines;
         if (band < 2 * panel_lines) band = 2 * panel_lines;
         across = (g.n * depth + block_numbers - 1) / block_numbers;
-        // Every piece more means that A or B is split once more. How C is cut does not change what comes out.
+        // Every piece more means that A or B is split once more; not so for blocks of k, whose sums have to be added up
+        // instead: that pays if they are much smaller. How the work is cut does not change what comes out.
         const i64 threads = g.m * g.n * g.k < (i64{1} << 21) ? 1 : num_threads();
+        by_depth = across < threads && blocks >= 2 * threads && depth >= 3 * g.n && blocks * g.m * g.n <= block_numbers;
         down = 1;
-        if (across < threads && g.m >= g.n) down = (threads + across - 1) / across;
+        if (by_depth) across = 1;
+        else if (across < threads && g.m >= g.n) down = (threads + across - 1) / across;
         else if (across % threads > 0) across = round_up(across, threads);
         columns = round_up((g.n + across - 1) / across, panel_lines);
         rows = round_up((g.m + down - 1) / down, panel_lines);
@@ -42,51 +48,88 @@ struct SplitProduct {
     }
     i64 b_bytes() const { return panels_bytes(columns, depth); }
     i64 memory() const { return b_bytes() + panels_bytes(least(rows, band), depth); }
+    i64 pieces() const { return by_depth ? blocks : across * down; }
+
+    // Where a part of C is computed, and how it is finished.
+    struct Target {
+        float* c;
+        i64 row;
+        bool add;
+        const float *bias, *row_bias;
+    };
+    Target target(i64 i, i64 j, i64 k0, i64 steps) const {
+        if (by_depth) return {sums + (k0 / depth * g.m + i) * g.n + j, g.n, false, nullptr, nullptr};
+        const bool ends = k0 + steps >= g.k;
+        return {c(i, j), g.c_row, k0 > 0 || g.accumulate, ends ? bias(j) : nullptr, ends ? row_bias(i) : nullptr};
+    }
     float* c(i64 i, i64 j) const { return static_cast<float*>(g.c) + i * g.c_row + j; }
+    const float* bias(i64 j) const { return g.bias ? static_cast<const float*>(g.bias) + j : nullptr; }
+    const float* row_bias(i64 i) const { return g.row_bias ? static_cast<const float*>(g.row_bias) + i : nullptr; }
 
     void compute(i64 piece, char* memory) {
-        const i64 i0 = piece % down * rows, i1 = least(i0 + rows, g.m);
-        const i64 j0 = piece / down * columns, j1 = least(j0 + columns, g.n);
-        char* const a_panels = memory + b_bytes();
         const Unit unit;
-        for (i64 k0 = 0; k0 < g.k; k0 += depth) {
-            const i64 steps = least(depth, g.k - k0);
-            const i64 panel = panel_bytes(panel_lines, steps);
-            seen_b.see(Splitter<Side::b>(static_cast<const float*>(g.b) + k0 * g.b_row + j0 * g.b_col, g.b_col, g.b_row, j1 - j0,
-                                         steps).split(memory));
-            for (i64 b0 = i0; b0 < i1; b0 += band) {
-                const i64 b1 = least(b0 + band, i1);
-                seen_a.see(Splitter<Side::a>(static_cast<const float*>(g.a) + b0 * g.a_row + k0 * g.a_col, g.a_row, g.a_col,
-                                             b1 - b0, steps).split(a_panels));
-                for (i64 j = j0; j < j1; j += panel_lines)
-                    for (i64 i = b0; i < b1; i += panel_lines)
-                        multiply(i, least(panel_lines, b1 - i), j, least(panel_lines, j1 - j), k0, steps,
-                                 a_panels + panel * ((i - b0) / panel_lines), memory + panel * ((j - j0) / panel_lines));
-                if (g.activation && k0 + steps >= g.k) activate<float>(g, b0, b1, j0, j1 - j0);
-            }
+        if (by_depth) return compute(0, g.m, 0, g.n, piece * depth, memory);
+        const i64 i0 = piece % down * rows, j0 = piece / down * columns;
+        for (i64 k0 = 0; k0 < g.k; k0 += depth)
+            compute(i0, least(i0 + rows, g.m), j0, least(j0 + columns, g.n), k0, memory);
+    }
+    // Of rows [i0, i1) and columns [j0, j1) the block of k that begins at k0.
+    void compute(i64 i0, i64 i1, i64 j0, i64 j1, i64 k0, char* memory) {
+        char* const a_panels = memory + b_bytes();
+        const i64 steps = least(depth, g.k - k0);
+        const i64 panel = panel_bytes(panel_lines, steps);
+        seen_b.see(Splitter<Side::b>(static_cast<const float*>(g.b) + k0 * g.b_row + j0 * g.b_col, g.b_col, g.b_row, j1 - j0,
+                                     steps).split(memory));
+        for (i64 b0 = i0; b0 < i1; b0 += band) {
+            const i64 b1 = least(b0 + band, i1);
+            seen_a.see(Splitter<Side::a>(static_cast<const float*>(g.a) + b0 * g.a_row + k0 * g.a_col, g.a_row, g.a_col,
+                                         b1 - b0, steps).split(a_panels));
+            for (i64 j = j0; j < j1; j += panel_lines)
+                for (i64 i = b0; i < b1; i += panel_lines)
+                    multiply(least(panel_lines, b1 - i), least(panel_lines, j1 - j), target(i, j, k0, steps), steps,
+                             a_panels + panel * ((i - b0) / panel_lines), memory + panel * ((j - j0) / panel_lines));
+            if (g.activation && !by_depth && k0 + steps >= g.k) activate<float>(g, b0, b1, j0, j1 - j0);
         }
     }
-    // m rows and n columns of C from (i, j) on, steps [k0, k0 + steps).
-    void multiply(i64 i, i64 m, i64 j, i64 n, i64 k0, i64 steps, const char* a_panel, const char* b_panel) const {
+    // m rows and n columns of C.
+    static void multiply(i64 m, i64 n, const Target& to, i64 steps, const char* a_panel, const char* b_panel) {
         const Tiles a = tiles_of_panel(a_panel, m), b = tiles_of_panel(b_panel, n);
-        const bool ends = k0 + steps >= g.k, add = k0 > 0 || g.accumulate;
         const i64 unit_steps = (steps + depth_of_step - 1) / depth_of_step;
-        if (!add && !(ends && (g.bias || g.row_bias)) && m % lines == 0 && n % lines == 0) {
-            split_tile(m, n, unit_steps, a, b, c(i, j), g.c_row * static_cast<i64>(sizeof(float)));
+        if (!to.add && !to.bias && !to.row_bias && m % lines == 0 && n % lines == 0) {
+            split_tile(m, n, unit_steps, a, b, to.c, to.row * static_cast<i64>(sizeof(float)));
             return;
         }
-        if (add)
+        if (to.add)
             for (i64 r = 0; r < m; ++r) {
-                __builtin_prefetch(c(i + r, j), 1);
-                __builtin_prefetch(c(i + r, j + n - 1), 1);
+                __builtin_prefetch(to.c + r * to.row, 1);
+                __builtin_prefetch(to.c + r * to.row + n - 1, 1);
             }
-        alignas(64) float sums[panel_lines * panel_lines];
-        split_tile(m, n, unit_steps, a, b, sums, panel_lines * sizeof(float));
-        finish_tile(sums, m, n, c(i, j), g.c_row, add, ends && g.bias ? static_cast<const float*>(g.bias) + j : nullptr,
-                    ends && g.row_bias ? static_cast<const float*>(g.row_bias) + i : nullptr);
+        alignas(64) float tile[panel_lines * panel_lines];
+        split_tile(m, n, unit_steps, a, b, tile, panel_lines * sizeof(float));
+        finish_tile(tile, m, n, to.c, to.row, to.add, to.bias, to.row_bias);
+    }
+    // Rows [begin, end) of C from the sums of the blocks, in the order in which one thread adds them.
+    void add_up(i64 begin, i64 end) const {
+        using L = Direct<float>;
+        for (i64 i = begin; i < end; ++i) {
+            for (i64 j = 0; j < g.n; j += L::W) {
+                const i64 n = least(L::W, g.n - j);
+                const float* block = sums + i * g.n + j;
+                F sum = g.accumulate ? load_part<L>(c(i, j), n, 0.0f) + load_part<L>(block, n, 0.0f) : load_part<L>(block, n, 0.0f);
+                for (i64 b = 1; b < blocks; ++b) sum += load_part<L>(block + b * g.m * g.n, n, 0.0f);
+                if (g.bias) sum += load_part<L>(bias(j), n, 0.0f);
+                if (g.row_bias) sum += *row_bias(i);
+                store_part<L>(c(i, j), n, sum);
+            }
+            if (g.activation) activate<float>(g, i, i + 1, 0, g.n);
+        }
     }
     void run() {
-        parallel_for(across * down, 1, [](void* context, i64 begin, i64 end, int) {
+        const Scratch own(by_depth ? static_cast<unsigned long>(blocks * g.m * g.n) * sizeof(float) : 0);
+        if (by_depth && !own) failed = true;
+        if (failed) return;
+        sums = reinterpret_cast<float*>(own.data());
+        parallel_for(pieces(), 1, [](void* context, i64 begin, i64 end, int) {
             SplitProduct& p = *static_cast<SplitProduct*>(context);
             alignas(64) char little[65536];
             const bool is_little = p.memory() <= static_cast<i64>(sizeof little);
@@ -95,6 +138,7 @@ struct SplitProduct {
             else
                 for (i64 piece = begin; piece < end; ++piece) p.compute(piece, is_little ? little : much.data());
         }, this);
+        if (by_depth && !failed) add_up(0, g.m);
     }
 };
 
