@@ -28,8 +28,12 @@ struct LayerGradients {
     float* dw = nullptr;        // of each of these the sums, 32 × 32 at a time
     double* db = nullptr;       // and the sums of its slopes
     Seen seen_slopes{}, seen_w{}, seen_x{};
-    std::atomic<bool> failed{false};
+    std::atomic<bool> failed{false};  // no memory, or no numbers for the unit: then the rest need not be computed
 
+    bool stands() const {
+        return in_range(seen_slopes.all(), seen_w.all(), log2_above(l.outputs)) &&
+               in_range(seen_slopes.all(), seen_x.all(), log2_above(l.rows));
+    }
     i64 sums_of_chunk() const { return tall * wide * sums_of_panel; }
     const float* row(const void* matrix, i64 r) const { return static_cast<const float*>(matrix) + r * l.outputs; }
 
@@ -58,7 +62,7 @@ struct LayerGradients {
         for (i64 i = 0; i < l.outputs; ++i) totals[i] = 0;
         const Unit unit;
         seen_w.see(Splitter<Side::b>(static_cast<const float*>(l.w), l.w_col, l.w_row, l.inputs, l.outputs).split(w));
-        for (i64 r = begin; r < end; r += band_rows) {
+        for (i64 r = begin; r < end && !failed; r += band_rows) {
             const i64 count = least(band_rows, end - r);
             const float* const g = slopes_of(r, count, slopes);
             if (l.db) add_columns(g, count, totals);
@@ -78,6 +82,7 @@ struct LayerGradients {
                 float* const c = sums + (i / panel_lines * wide + j / panel_lines) * sums_of_panel;
                 (r == begin ? split_tile<false> : split_tile<true>)(m, n, steps, a, b, c, panel_lines * sizeof(float));
             });
+            if (!stands()) failed = true;
         }
     }
     // The derivative of rows [r, r + count).
@@ -135,8 +140,7 @@ struct LayerGradients {
             for (i64 chunk = first; chunk < least(first + at_once, chunks) && !failed; ++chunk) add_chunk(chunk, all);
         }
         for (i64 i = 0; l.db && i < l.outputs; ++i) static_cast<float*>(l.db)[i] = static_cast<float>(all[i]);
-        return !failed && in_range(seen_slopes.all(), seen_w.all(), log2_above(l.outputs)) &&
-               in_range(seen_slopes.all(), seen_x.all(), log2_above(l.rows));
+        return !failed;
     }
 };
 
