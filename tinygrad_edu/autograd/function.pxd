@@ -6,6 +6,8 @@ from .grad_mode cimport is_grad_enabled
 from .variable cimport Node, Saved, Variable, View, new_node, save, wrapped
 
 
+cdef Saved _NOTHING
+
 @cython.locals(node=Node, x=Variable, recording=bint, wanted=bint, needed=bint, arrays=list, needs=list)
 cpdef applied(object operation, tuple args)
 
@@ -14,7 +16,7 @@ cpdef needed_gradients(tuple args)
 @cython.locals(tensor=Variable, whole=Variable, before=View)
 cpdef _output(object operation, Node node, tuple args, object value)
 
-@cython.locals(x=Variable, i=Py_ssize_t, y=Variable, needed=bint)
+@cython.locals(x=Variable, i=Py_ssize_t, y=Variable, needed=bint, edges=list, outputs=list, saved=list)
 cpdef record(Node node, tuple args, object inputs, tuple values, tuple tensors)
 
 @cython.locals(owner=Variable, i=Py_ssize_t)

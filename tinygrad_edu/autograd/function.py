@@ -21,6 +21,7 @@ from .grad_mode import enable_grad, is_grad_enabled
 from .variable import Node, Saved, Variable, View, new_node, save, wrapped
 
 NOT_RECORDED = "it was made under no_grad()"
+_NOTHING = save(None, None, -1)  # saved in the place of a None
 
 
 class Operation:
@@ -103,23 +104,30 @@ def _output(operation: Any, node: Node, args: tuple[Any, ...], value: Any) -> An
 
 def record(node: Node, args: tuple[Any, ...], inputs: Any, values: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
     """Append `node` to the graph: its edges, its outputs, and its saved values with their versions."""
+    edges: list[Any] = []
     for i in range(len(args)):
         if node.needs_input_grad[i]:
             x = args[i]
-            node._edges.append((x, 0) if x._node is None else (x._node, x._index))
+            edges.append((x, 0) if x._node is None else (x._node, x._index))
         else:
-            node._edges.append(None)
+            edges.append(None)
+    node._edges = tuple(edges)
+    outputs: list[Any] = []
     for i in range(len(tensors)):
         if not isinstance(tensors[i], Variable):
-            node._outputs.append(((), None))
+            outputs.append(((), None))
             continue
         y = tensors[i]
         dtype = y._array.dtype
-        node._outputs.append((y._array.shape, dtype))
+        outputs.append((y._array.shape, dtype))
         if dtype.kind == "f" and not (node.non_differentiable and _is_one_of(values[i], node.non_differentiable)):
             y._node, y._index, y._requires_grad = node, i, True
+    node._outputs = tuple(outputs)
     if node._saved:
-        node._saved = [_saved(value, node, args, inputs, values, tensors) for value in node._saved]
+        saved: list[Any] = []
+        for value in node._saved:
+            saved.append(_saved(value, node, args, inputs, values, tensors))
+        node._saved = tuple(saved)
     if anomaly_state.enabled:
         node._trace = stack()
 
@@ -133,7 +141,7 @@ def _saved(
 ) -> Saved:  # fmt: skip
     """Recognise a saved value by identity, as an input or an output: it keeps its place in the graph."""
     if value is None:
-        return save(None, None, -1)
+        return _NOTHING
     for i in range(len(args)):
         if inputs[i] is value and isinstance(args[i], Variable):
             owner = args[i]

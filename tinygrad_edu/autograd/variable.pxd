@@ -37,9 +37,8 @@ cdef class Saved:
 cdef class Node:
     cdef dict __dict__
     cdef object __weakref__
-    cdef public object _operation, _saved, _hooks, _retained, _trace
-    cdef public tuple needs_input_grad, non_differentiable, _dirty
-    cdef public list _edges, _outputs
+    cdef public object _operation, _hooks, _retained, _trace
+    cdef public tuple needs_input_grad, non_differentiable, _dirty, _edges, _outputs, _saved
     cdef public Py_ssize_t _sequence
     cdef public bint _is_view, materialize_grads
     cpdef _begin(self, object operation, tuple needs_input_grad)
@@ -48,7 +47,7 @@ cdef class Node:
     @cython.locals(saved=Saved, arrays=list)
     cpdef tuple _arrays(self)
     @cython.locals(saved=Saved, position=Py_ssize_t)
-    cpdef _checked(self)
+    cpdef tuple _checked(self)
 
 
 @cython.locals(saved=Saved)

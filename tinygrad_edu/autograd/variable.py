@@ -166,9 +166,10 @@ class Node:
         self._operation = operation
         self.needs_input_grad = needs_input_grad
         self._sequence = next(_sequence)  # parents always have smaller numbers: sorting by it is a topological order
-        self._edges: list[tuple[Any, int] | None] = []
-        self._outputs: list[tuple[tuple[int, ...], Any]] = []  # shape and dtype of each output
-        self._saved: list[Saved] | tuple[Any, ...] | None = ()
+        # Tuples, not lists: the cycle collector walks through all that a long graph consists of, again and again.
+        self._edges: tuple[tuple[Any, int] | None, ...] = ()
+        self._outputs: tuple[tuple[tuple[int, ...], Any], ...] = ()  # shape and dtype of each output
+        self._saved: tuple[Any, ...] | None = ()  # what forward has saved, then a `Saved` for each
         self.non_differentiable: tuple[Any, ...] = ()
         self._dirty: tuple[Any, ...] = ()
         self._trace = ""  # where forward was called, in anomaly mode
@@ -237,7 +238,7 @@ class Node:
             arrays.append(saved.array())
         return tuple(arrays)
 
-    def _checked(self) -> list[Saved]:
+    def _checked(self) -> tuple[Saved, ...]:
         if self._saved is None:
             raise StateError(
                 f"{self._name}: the values saved for the backward pass were freed by an earlier backward(); "
@@ -254,7 +255,7 @@ class Node:
                     f"(version {saved.version.changes}, expected {saved.changes}); "
                     f"change a copy instead: x = x.clone(), or y = x + … in place of x += …"
                 )
-        return self._saved  # type: ignore[return-value]
+        return self._saved
 
 
 # -- what an optimiser asks of many tensors ----------------------------------------------------------------------------
