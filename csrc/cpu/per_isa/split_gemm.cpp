@@ -115,7 +115,8 @@ struct SplitProduct {
             for (i64 j = 0; j < g.n; j += L::W) {
                 const i64 n = least(L::W, g.n - j);
                 const float* block = sums + i * g.n + j;
-                F sum = g.accumulate ? load_part<L>(c(i, j), n, 0.0f) + load_part<L>(block, n, 0.0f) : load_part<L>(block, n, 0.0f);
+                F sum = load_part<L>(block, n, 0.0f);
+                if (g.accumulate) sum = load_part<L>(c(i, j), n, 0.0f) + sum;
                 for (i64 b = 1; b < blocks; ++b) sum += load_part<L>(block + b * g.m * g.n, n, 0.0f);
                 if (g.bias) sum += load_part<L>(bias(j), n, 0.0f);
                 if (g.row_bias) sum += *row_bias(i);

@@ -67,20 +67,21 @@ struct LayerGradients {
             const float* const g = slopes_of(r, count, slopes);
             if (l.db) add_columns(g, count, totals);
             seen_slopes.see(Splitter<Side::a>(g, l.outputs, 1, count, l.outputs).split(split));
-            multiply(count, l.inputs, l.outputs, split, w, [&](i64 i, i64 j, i64 m, i64 n, i64 steps, const Tiles& a, const Tiles& b) {
-                float* const dx = static_cast<float*>(l.dx) + (r + i) * l.inputs + j;
-                if (m % lines == 0 && n % lines == 0)
-                    return split_tile<false>(m, n, steps, a, b, dx, l.inputs * static_cast<i64>(sizeof(float)));
+            multiply(count, l.inputs, l.outputs, split, w, [&](const Place& p, i64 steps, const Tiles& a, const Tiles& b) {
+                float* const dx = static_cast<float*>(l.dx) + (r + p.i) * l.inputs + p.j;
+                if (p.m % lines == 0 && p.n % lines == 0)
+                    return split_tile<false>(p.m, p.n, steps, a, b, dx, l.inputs * static_cast<i64>(sizeof(float)));
                 alignas(64) float sums[sums_of_panel];
-                split_tile<false>(m, n, steps, a, b, sums, panel_lines * sizeof(float));
-                finish_tile(sums, m, n, dx, l.inputs, false, nullptr, nullptr);
+                split_tile<false>(p.m, p.n, steps, a, b, sums, panel_lines * sizeof(float));
+                finish_tile(sums, p.m, p.n, dx, l.inputs, false, nullptr, nullptr);
             });
             Splitter<Side::a>(g, 1, l.outputs, l.outputs, count).split(split);
-            seen_x.see(Splitter<Side::b>(static_cast<const float*>(l.x) + r * l.x_row, 1, l.x_row, l.inputs, count).split(x));
+            const float* const inputs = static_cast<const float*>(l.x) + r * l.x_row;
+            seen_x.see(Splitter<Side::b>(inputs, 1, l.x_row, l.inputs, count).split(x));
             float* const sums = dw + (chunk - first) * sums_of_chunk();
-            multiply(l.outputs, l.inputs, count, split, x, [&](i64 i, i64 j, i64 m, i64 n, i64 steps, const Tiles& a, const Tiles& b) {
-                float* const c = sums + (i / panel_lines * wide + j / panel_lines) * sums_of_panel;
-                (r == begin ? split_tile<false> : split_tile<true>)(m, n, steps, a, b, c, panel_lines * sizeof(float));
+            multiply(l.outputs, l.inputs, count, split, x, [&](const Place& p, i64 steps, const Tiles& a, const Tiles& b) {
+                float* const c = sums + (p.i / panel_lines * wide + p.j / panel_lines) * sums_of_panel;
+                (r == begin ? split_tile<false> : split_tile<true>)(p.m, p.n, steps, a, b, c, panel_lines * sizeof(float));
             });
             if (!stands()) failed = true;
         }
@@ -103,15 +104,19 @@ struct LayerGradients {
             for (i64 j = 0; j < n; ++j) totals[i + j] += sums[j];
         }
     }
+    // A tile of a product: m rows and n columns from (i, j) on.
+    struct Place {
+        i64 i, j, m, n;
+    };
     // All tiles of the product of what was split, m and n lines of `depth` numbers.
     template <class Compute>
     static void multiply(i64 m, i64 n, i64 depth, const char* a, const char* b, const Compute& compute) {
         const i64 panel = panel_bytes(panel_lines, depth), steps = (depth + depth_of_step - 1) / depth_of_step;
         for (i64 j = 0; j < n; j += panel_lines)
             for (i64 i = 0; i < m; i += panel_lines) {
-                const i64 height = least(panel_lines, m - i), width = least(panel_lines, n - j);
-                compute(i, j, height, width, steps, tiles_of_panel(a + panel * (i / panel_lines), height),
-                        tiles_of_panel(b + panel * (j / panel_lines), width));
+                const Place place = {i, j, least(panel_lines, m - i), least(panel_lines, n - j)};
+                compute(place, steps, tiles_of_panel(a + panel * (i / panel_lines), place.m),
+                        tiles_of_panel(b + panel * (j / panel_lines), place.n));
             }
     }
     // The sums of the chunks become dw and db, chunk by chunk.
