@@ -35,7 +35,7 @@ struct SplitProduct {
         across = (g.n * depth + block_numbers - 1) / block_numbers;
         // Every piece more means that A or B is split once more; not so for blocks of k, whose sums have to be added up
         // instead: that pays if they are much smaller. How the work is cut does not change what comes out.
-        const i64 threads = g.m * g.n * g.k < (i64{1} << 21) ? 1 : num_threads();
+        const i64 threads = g.m * g.n * g.k <= (i64{1} << 21) ? 1 : num_threads();
         by_depth = across < threads && blocks >= 2 * threads && depth >= 3 * g.n && blocks * g.m * g.n <= block_numbers;
         down = 1;
         if (by_depth) across = 1;
