@@ -44,22 +44,22 @@ struct Inputs {
         require(!masked || (mask.nd == 3 && mask.shape[1] == a.queries && mask.shape[2] == a.keys &&
                             (mask.shape[0] > 0 ? a.batch % mask.shape[0] == 0 : a.batch == 0)), call,
                 "mask has shape " + shape_text(mask) + ", " + shapes + ": (M, T, S) with M dividing B is needed");
-        a.q = batch_of(q);
-        a.k = batch_of(k);
-        a.v = batch_of(v);
+        a.q = matrices_of(q);
+        a.k = matrices_of(k);
+        a.v = matrices_of(v);
         if (masked) {
-            a.mask = batch_of(mask);
+            a.mask = matrices_of(mask);
             a.masks = mask.shape[0];
         }
         a.causal = call.truth(at + 4);
         a.scale = call.number(at + 5);
         return true;
     }
-    Batch batch_of(const View& view) const {
+    Matrices matrices_of(const View& view) const {
         const i64 size = float_size(floating);
-        Batch batch{view.data, view.nd > 3 ? view.strides[0] / size : 0, {}};
-        for (int d = 0; d < 3; ++d) batch.step[d] = view.strides[view.nd - 3 + d] / size;
-        return batch;
+        Matrices matrices{view.data, view.nd > 3 ? view.strides[0] / size : 0, {}};
+        for (int d = 0; d < 3; ++d) matrices.step[d] = view.strides[view.nd - 3 + d] / size;
+        return matrices;
     }
     // (B, rows, columns), or B and heads in front of them; without columns, one number a row.
     py::object like(i64 rows, i64 columns = -1) const {
@@ -118,7 +118,7 @@ py::object attention(Call& call) {
     if (!in.take(call, 0)) return {};
     if (in.is_empty()) return call.decline("no elements");
     py::object y = in.as(in.q, in.a.queries, in.a.width), lse = in.like(in.a.queries);
-    in.a.y = in.batch_of(view(y.ptr(), call.name(), "y"));
+    in.a.y = in.matrices_of(view(y.ptr(), call.name(), "y"));
     in.a.lse = view(lse.ptr(), call.name(), "lse").data;
     in.run(kernels().attention[in.floating]);
     return py::make_tuple(y, lse);
@@ -138,8 +138,8 @@ py::object attention_backward(Call& call) {
             "lse has shape " + shape_text(lse_given) + ", q " + shape_text(in.q) + ": (B, T) is needed");
     if (in.is_empty()) return call.decline("no elements");
     std::optional<LastAxes> g, y;
-    a.g = in.batch_of(with_rows_of_neighbours(g_given, g));
-    a.y = in.batch_of(with_rows_of_neighbours(y_given, y));
+    a.g = in.matrices_of(with_rows_of_neighbours(g_given, g));
+    a.y = in.matrices_of(with_rows_of_neighbours(y_given, y));
     LastAxes lse(lse_given, in_order);
     lse.read();
     a.lse = lse.view().data;
@@ -156,9 +156,9 @@ py::object attention_backward(Call& call) {
         dk = in.as(in.k, a.keys, a.depth);
         dv = in.as(in.v, a.keys, a.width);
     }
-    a.dq = in.batch_of(view(dq.ptr(), call.name(), "dq"));
-    a.dk = in.batch_of(view(dk.ptr(), call.name(), "dk"));
-    a.dv = in.batch_of(view(dv.ptr(), call.name(), "dv"));
+    a.dq = in.matrices_of(view(dq.ptr(), call.name(), "dq"));
+    a.dk = in.matrices_of(view(dk.ptr(), call.name(), "dk"));
+    a.dv = in.matrices_of(view(dv.ptr(), call.name(), "dv"));
     in.run(kernels().attention_backward[in.floating]);
     return py::make_tuple(dq, dk, dv);
 }

@@ -102,7 +102,7 @@ struct Norm {
 };
 
 // Matrices, one for each entry of a batch. The batch may be of samples with some heads each. Steps in elements.
-struct Batch {
+struct Matrices {
     const void* data;
     std::int64_t sample, step[3];  // from a sample, a head, a row, a column to the next
 };
@@ -111,7 +111,7 @@ struct Batch {
 // (masks, queries, keys) or none. y, g, and what is written (y; dq, dk, dv) have rows of neighbours; lse is contiguous.
 struct Attention {
     std::int64_t batch, heads, queries, keys, depth, width, masks;
-    Batch q, k, v, mask, g, y, dq, dk, dv;
+    Matrices q, k, v, mask, g, y, dq, dk, dv;
     void* lse;
     bool causal;
     double scale;

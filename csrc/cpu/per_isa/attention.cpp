@@ -79,10 +79,10 @@ struct Entry {
     i64 sample = b / a.heads, head = b % a.heads;
 
     // Row t of this entry.
-    const T* row_of(const Batch& x, i64 t) const {
+    const T* row_of(const Matrices& x, i64 t) const {
         return static_cast<const T*>(x.data) + sample * x.sample + head * x.step[0] + t * x.step[1];
     }
-    T* written(const Batch& x, i64 t) const { return const_cast<T*>(row_of(x, t)); }
+    T* written(const Matrices& x, i64 t) const { return const_cast<T*>(row_of(x, t)); }
     T& lse(i64 t) const { return static_cast<T*>(a.lse)[b * a.queries + t]; }
 
     // How many keys row t sees.

@@ -32,7 +32,9 @@ struct SplitProduct {
         // Of a transposed A long pieces of its rows are read.
         band = g.a_col == 1 ? 0 : band_numbers / depth / panel_lines * panel_lines;
         if (band < 2 * panel_lines) band = 2 * panel_lines;
-        across = (g.n * depth + block_numbers - 1) / block_numbers;
+        // A low A costs little to split again, and next to it a smaller block of B is nearer.
+        const i64 low = 4 * g.m * depth, block = low < block_numbers / 4 ? block_numbers / 4 : least(low, block_numbers);
+        across = (g.n * depth + block - 1) / block;
         // Every piece more means that A or B is split once more; not so for blocks of k, whose sums have to be added up
         // instead: that pays if they are much smaller. How the work is cut does not change what comes out.
         const i64 threads = g.m * g.n * g.k <= (i64{1} << 21) ? 1 : num_threads();
