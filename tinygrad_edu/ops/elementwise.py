@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation, is_grad_enabled
+from ..autograd.function import applied
 from ..autograd.variable import Variable
 from ..errors import InputError, KindError
 from ..kernels import K, beside, on_gpu
@@ -37,7 +38,7 @@ def to_input(ctx: Any, i: int, g: Any) -> Any:
 def _binary(operation: type[Operation], a: Any, b: Any, at_least: int = 0) -> Any:
     a, b = operands(a, b, at_least)
     try:
-        return operation.apply(a, b)
+        return applied(operation, (a, b))
     except ValueError as error:
         if "broadcast" in str(error):
             raise broadcast_error(operation.__name__.lower(), a, b) from None

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autograd import Operation
 from ..autograd.engine import Arithmetic
+from ..autograd.function import applied
 from ..autograd.variable import Variable
 from ..errors import InputError, RangeError
 from ..kernels import K, beside, expanded, on_gpu, reshaped
@@ -168,7 +169,7 @@ def reshape(input: Any, *shape: Any) -> Any:
     try:
         if wanted and min(wanted) < -1:
             raise ValueError
-        return Reshape.apply(input, wanted)
+        return applied(Reshape, (input, wanted))
     except ValueError:
         raise ShapeError(_no_reshape(wanted, input.numel(), tuple(input.shape))) from None
 
@@ -212,12 +213,11 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 
 def permute(input: Any, *dims: Any) -> Any:
     """The dimensions in the order given; a view."""
-    order = tuple([normalized_dim(d, input.ndim, "permute") for d in _shape_argument(dims)])
-    if sorted(order) != list(range(input.ndim)):
-        raise ShapeError(
-            f"permute: {order} is not an order of the {input.ndim} dimensions of shape {tuple(input.shape)}"
-        )
-    return Permute.apply(input, order)
+    ndim = input._array.ndim
+    order = tuple([d if 0 <= d < ndim else normalized_dim(d, ndim, "permute") for d in _shape_argument(dims)])
+    if len(order) != ndim or len(set(order)) != ndim:
+        raise ShapeError(f"permute: {order} is not an order of the {ndim} dimensions of shape {tuple(input.shape)}")
+    return applied(Permute, (input, order))
 
 
 def reversed_dims(input: Any) -> Any:
@@ -232,7 +232,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
     order = list(range(ndim))
     if order:
         order[a], order[b] = order[b], order[a]
-    return Permute.apply(input, tuple(order))
+    return applied(Permute, (input, tuple(order)))
 
 
 def squeeze(input: Any, dim: Any = None) -> Any:
@@ -318,7 +318,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     if not input.ndim:
         raise RangeError("unbind: one number has no dimension to be taken apart; use x.item()")
     stops = tuple(range(1, input.shape[dim] + 1))
-    return several_views(Pieces.apply(input, dim, stops, True), "unbind") if stops else ()
+    return several_views(applied(Pieces, (input, dim, stops, True)), "unbind") if stops else ()
 
 
 def several_views(pieces: Sequence[Any], operation: str) -> tuple[Any, ...]:
