@@ -384,6 +384,16 @@ def test_no_cycle_is_left(program: Callable[..., Any]) -> None:
         gc.enable()
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 2, 0)])
+def test_gradients_of_pieces_that_lie_side_by_side_go_where_they_belong(order: tuple[int, ...]) -> None:
+    """They are slices of one array: taken as it is if they lie as the pieces did, not if they lie in another order."""
+    x = tg.tensor(X, requires_grad=True)
+    g = tg.tensor(np.arange(12.0).reshape(X.shape))
+    pieces = (x * 1).unbind()
+    tg.stack([pieces[i] for i in order]).backward(g)
+    np.testing.assert_array_equal(x.grad.numpy(), g.numpy()[list(order)])
+
+
 def test_a_value_saved_and_then_changed_makes_no_cycle() -> None:
     x = tg.tensor(X, requires_grad=True)
     gc.collect()

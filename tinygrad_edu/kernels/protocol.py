@@ -220,7 +220,8 @@ class Kernels(Protocol):
         P = softmax over S of scale·q·kᵀ + mask;  y = P·v (B, T, E);  L = ln Σ_S e^{scale·q·kᵀ + mask} (B, T).
         The additive mask (M, T, S) has M dividing B: entry b uses mask b·M div B, so that the heads of one sample may
         share theirs; its strides may be 0. `causal`: row t sees the keys s ≤ t alone. A row that sees no key (each
-        score −inf, or S = 0) has y = 0 and L = −inf. Returns (y, L).
+        score −inf, or S = 0) has y = 0 and L = −inf. Returns (y, L). y, and the gradients, may lie in memory as the
+        arguments do, a row's heads beside each other.
         """
 
     def attention_backward(self, g: Array, q: Array, k: Array, v: Array, mask: Array | None, causal: bool,

@@ -110,10 +110,10 @@ struct SplitProduct {
         split_tile(m, n, unit_steps, a, b, tile, panel_lines * sizeof(float));
         finish_tile(tile, m, n, to.c, to.row, to.add, to.bias, to.row_bias);
     }
-    // Rows [begin, end) of C from the sums of the blocks, in the order in which one thread adds them.
-    void add_up(i64 begin, i64 end) const {
+    // C from the sums of the blocks, in the order in which one thread adds them.
+    void add_up() const {
         using L = Direct<float>;
-        for (i64 i = begin; i < end; ++i) {
+        for (i64 i = 0; i < g.m; ++i) {
             for (i64 j = 0; j < g.n; j += L::W) {
                 const i64 n = least(L::W, g.n - j);
                 const float* block = sums + i * g.n + j;
@@ -141,7 +141,7 @@ struct SplitProduct {
             else
                 for (i64 piece = begin; piece < end; ++piece) p.compute(piece, is_little ? little : much.data());
         }, this);
-        if (by_depth && !failed) add_up(0, g.m);
+        if (by_depth && !failed) add_up();
     }
 };
 
