@@ -89,6 +89,15 @@ def test_views_share_memory_and_write_through() -> None:
         tg.zeros(1).expand(3).add_(1)
 
 
+@pytest.mark.parametrize(
+    "call", [lambda x: x.reshape(2.5, 12), lambda x: x.permute(0.6, 1), lambda x: x.expand(4, "6")]
+)
+def test_sizes_and_dimensions_are_integers(call: Any) -> None:
+    """A size that came out of a division is not cut off in silence."""
+    with pytest.raises(TypeError, match="must be integers"):
+        call(tg.zeros(4, 6))
+
+
 def test_slice_assignment_of_whole_columns_as_positional_encodings_do() -> None:
     table = tg.zeros(4, 6)
     position = tg.arange(4).float().unsqueeze(1)

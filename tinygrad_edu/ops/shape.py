@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..autograd import Operation
 from ..autograd.engine import Arithmetic
 from ..autograd.function import applied
 from ..autograd.variable import Variable
-from ..errors import InputError, RangeError
+from ..errors import InputError, KindError, RangeError
 from ..kernels import K, beside, expanded, on_gpu, reshaped
 from ._common import Array, ShapeError, normalized_dim, result_type, unbroadcast
 
@@ -157,15 +158,18 @@ class Cat(Operation):
 # -- views ---------------------------------------------------------------------------------------------------
 
 
-def _shape_argument(shape: tuple[Any, ...]) -> tuple[int, ...]:
+def _shape_argument(shape: tuple[Any, ...], operation: str) -> tuple[int, ...]:
     if len(shape) == 1 and isinstance(shape[0], (tuple, list, Sequence)):  # the ABC takes its time
         shape = tuple(shape[0])
-    return tuple([n if type(n) is int else int(n) for n in shape])
+    try:
+        return tuple([n if type(n) is int else operator.index(n) for n in shape])
+    except TypeError:
+        raise KindError(f"{operation}: {shape} must be integers; round or convert them: int(…), n // 2") from None
 
 
 def reshape(input: Any, *shape: Any) -> Any:
     """The entries in C order in another shape, one size of which may be −1; a view where that is possible."""
-    wanted = _shape_argument(shape)
+    wanted = _shape_argument(shape, "reshape")
     try:
         if wanted and min(wanted) < -1:
             raise ValueError
@@ -214,7 +218,9 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 def permute(input: Any, *dims: Any) -> Any:
     """The dimensions in the order given; a view."""
     ndim = input._array.ndim
-    order = tuple([d if 0 <= d < ndim else normalized_dim(d, ndim, "permute") for d in _shape_argument(dims)])
+    order = tuple(
+        [d if 0 <= d < ndim else normalized_dim(d, ndim, "permute") for d in _shape_argument(dims, "permute")]
+    )
     if len(order) != ndim or len(set(order)) != ndim:
         raise ShapeError(f"permute: {order} is not an order of the {ndim} dimensions of shape {tuple(input.shape)}")
     return applied(Permute, (input, order))
@@ -253,7 +259,7 @@ def unsqueeze(input: Any, dim: int) -> Any:
 
 def expand(input: Any, *shape: Any) -> Any:
     """Dimensions of size 1 repeated to `shape` without a copy; −1 keeps a size."""
-    wanted = _shape_argument(shape)
+    wanted = _shape_argument(shape, "expand")
     lead = len(wanted) - input.ndim
     if lead < 0 or any(n == -1 for n in wanted[:lead]):
         raise ShapeError(f"expand: {wanted} is too short for, or leaves open a new dimension of, {tuple(input.shape)}")
