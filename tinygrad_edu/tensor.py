@@ -15,6 +15,7 @@ import numpy as np
 
 from . import ops
 from .autograd import backward, inplace, is_grad_enabled, refresh
+from .autograd.collector import reveal, reveal_held
 from .autograd.variable import Variable, set_tensor_class
 from .errors import InputError, KindError, StateError
 from .kernels import K, device_of, host, moved, on, on_gpu
@@ -148,6 +149,8 @@ class Tensor(OperationMethods):
     def grad(self, value: Any) -> None:
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
             raise KindError(f"grad: it must be None or a tensor of shape {self.shape}")
+        if value is not None:
+            reveal(value)
         self._grad = value
 
     @property
@@ -184,9 +187,11 @@ class Tensor(OperationMethods):
         """Call `hook(grad)` when this tensor's gradient is computed; what it returns (if anything) replaces it."""
         if not self.requires_grad:
             raise StateError("register_hook: the tensor does not require grad, so no gradient will come")
+        reveal_held(hook)
         if self._node is None:
             self._hooks = {} if self._hooks is None else self._hooks
             return HookHandle(self._hooks, hook)
+        reveal(self)
         if self._node._hooks is None:
             self._node._hooks = {}
         return HookHandle(self._node._hooks.setdefault(self._index, {}), hook)
@@ -195,6 +200,7 @@ class Tensor(OperationMethods):
         """Call `hook(self)` after backward() has added to this leaf's `.grad`."""
         if not self.requires_grad or self._node is not None:
             raise StateError("register_post_accumulate_grad_hook: only a leaf that requires grad accumulates one")
+        reveal_held(hook)
         self._post_hooks = {} if self._post_hooks is None else self._post_hooks
         return HookHandle(self._post_hooks, hook)
 

@@ -73,5 +73,6 @@ void add_optimisers(std::vector<Kernel>& list);
 
 // Creates one Python function per kernel in the module.
 void define_kernels(py::module_& module);
+void define_collector(py::module_& module);
 
 }  // namespace tge

@@ -57,6 +57,7 @@ void choose_num_threads(i64 n) {
 PYBIND11_MODULE(_native, module) {
     module.doc() = "Compiled kernels; the signatures are those of tinygrad_edu.kernels.protocol.";
     define_kernels(module);
+    define_collector(module);
     module.def("set_fallbacks", set_fallbacks, "Takes the functions that serve what no compiled kernel does.");
     module.def("counters", counters, "Kernel → (calls served here, {reason: calls handed to the reference}).");
     module.def("isa", [] { return std::string(kernels().name); });

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from .collector cimport reveal
 from .function cimport refresh
 from .grad_mode cimport switch_grad
 from .variable cimport Node, Variable, wrapped

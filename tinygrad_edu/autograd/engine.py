@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InputError, KindError, StateError
 from . import anomaly
 from .anomaly import state as anomaly_state
+from .collector import reveal
 from .function import refresh
 from .grad_mode import switch_grad
 from .variable import Node, Variable, wrapped
@@ -399,6 +400,7 @@ def _accumulate(leaf: Variable, gradient: Any, fresh: bool, create_graph: bool) 
     """leaf.grad += gradient."""
     if create_graph:
         leaf._grad = gradient if leaf._grad is None else leaf._grad + gradient
+        reveal(leaf._grad)
     elif leaf._grad is None:
         leaf._grad = wrapped(Arithmetic.own(gradient) if fresh else Arithmetic.copy(gradient))
     elif leaf._grad._requires_grad:

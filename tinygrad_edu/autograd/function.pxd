@@ -2,6 +2,7 @@
 
 cimport cython
 
+from .collector cimport hide, reveal
 from .grad_mode cimport is_grad_enabled
 from .variable cimport Node, Saved, Variable, View, new_node, save, wrapped
 

@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import StateError
 from .anomaly import stack
 from .anomaly import state as anomaly_state
+from .collector import hide, reveal
 from .grad_mode import enable_grad, is_grad_enabled
 from .variable import Node, Saved, Variable, View, new_node, save, wrapped
 
@@ -69,10 +70,12 @@ def applied(operation: Any, args: tuple[Any, ...]) -> Any:
         tensors = tuple([_output(operation, node, args, value) for value in results])
         if wanted:
             record(node, args, arrays, results, tensors)
+            hide(node)
         return tensors
     tensor = _output(operation, node, args, results)
     if wanted:
         record(node, args, arrays, (results,), (tensor,))
+        hide(node)
     return tensor
 
 
@@ -184,6 +187,8 @@ def follow(x: Any, steps: Any) -> Any:
 def set_history(x: Variable, result: Variable) -> None:
     """Let x come from where `result` comes from. Its gradient, if it is to be retained, is that of the new value."""
     node = x._node
+    if node is None:
+        reveal(result)  # x may have been a leaf that it depends on
     if node is not None and node._retained is not None and result._node is not None:
         keeper = node._retained.get(x._index)
         if keeper is not None and keeper() is x:

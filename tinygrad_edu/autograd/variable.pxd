@@ -40,7 +40,7 @@ cdef class Node:
     cdef public object _operation, _hooks, _retained, _trace
     cdef public tuple needs_input_grad, non_differentiable, _dirty, _edges, _outputs, _saved
     cdef public Py_ssize_t _sequence
-    cdef public bint _is_view, materialize_grads
+    cdef public bint _is_view, _hidden, materialize_grads
     cpdef _begin(self, object operation, tuple needs_input_grad)
     @cython.locals(edge=tuple, node=Node, leaf=Variable)
     cpdef tuple input_shape(self, Py_ssize_t i)

@@ -166,7 +166,6 @@ class Node:
         self._operation = operation
         self.needs_input_grad = needs_input_grad
         self._sequence = next(_sequence)  # parents always have smaller numbers: sorting by it is a topological order
-        # Tuples, not lists: the cycle collector walks through all that a long graph consists of, again and again.
         self._edges: tuple[tuple[Any, int] | None, ...] = ()
         self._outputs: tuple[tuple[tuple[int, ...], Any], ...] = ()  # shape and dtype of each output
         self._saved: tuple[Any, ...] | None = ()  # what forward has saved, then a `Saved` for each
@@ -174,6 +173,7 @@ class Node:
         self._dirty: tuple[Any, ...] = ()
         self._trace = ""  # where forward was called, in anomaly mode
         self._is_view = False
+        self._hidden = False  # from the cycle collector (collector.py)
         self.materialize_grads = True
         self._hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
         self._retained: dict[int, weakref.ref[Variable]] | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.collector import Collector
 from ..autograd.engine import Arithmetic
 from ..autograd.variable import Variable
 from ..errors import KindError, RangeError, ShapeError, StateError
@@ -76,6 +77,7 @@ Arithmetic.own = staticmethod(own)
 Arithmetic.is_own = staticmethod(is_own)
 Arithmetic.copy = staticmethod(lambda a: K.copy(a))
 Arithmetic.zeros = staticmethod(lambda shape, dtype, like: beside(like).full(shape, 0, dtype))
+Collector.hide, Collector.show = getattr(K, "hide_node", None), getattr(K, "show_node", None)
 Arithmetic.has_nan = staticmethod(lambda a: bool(host(K.ne(a, a)).any()))
 _ONE: dict[Any, Array] = {}
 
