@@ -19,16 +19,16 @@ void change_tuple(PyObject* tuple, Change change) {
 
 // A node, the tuples that it consists of, and the `Saved` in the last of them.
 PyObject* change_node(PyObject* const* args, Py_ssize_t count, Change change) {
-    bool fits = count == 4 && PyObject_IS_GC(args[0]);
+    bool fits = count == 3 && PyObject_IS_GC(args[0]);
     for (Py_ssize_t i = 1; i < count; ++i) fits = fits && PyTuple_CheckExact(args[i]);
-    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(args[3]); ++i) fits = PyObject_IS_GC(PyTuple_GET_ITEM(args[3], i));
+    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(args[2]); ++i) fits = PyObject_IS_GC(PyTuple_GET_ITEM(args[2], i));
     if (!fits) {
-        PyErr_SetString(PyExc_TypeError, "expected a node, its edges, its outputs and what it has saved");
+        PyErr_SetString(PyExc_TypeError, "expected a node, its edges and what it has saved");
         return nullptr;
     }
     change(args[0]);
     for (Py_ssize_t i = 1; i < count; ++i) change_tuple(args[i], change);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[3]); ++i) change(PyTuple_GET_ITEM(args[3], i));
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[2]); ++i) change(PyTuple_GET_ITEM(args[2], i));
     Py_RETURN_NONE;
 }
 
@@ -40,9 +40,9 @@ PyCFunction as_method(PyObject* (*function)(PyObject*, PyObject* const*, Py_ssiz
 }
 PyMethodDef functions[] = {
     {"hide_node", as_method(hide_node), METH_FASTCALL,
-     "hide_node(node, edges, outputs, saved)\n--\n\nLet the cycle collector pass over a node and what it consists of."},
+     "hide_node(node, edges, saved)\n--\n\nLet the cycle collector pass over a node and what it consists of."},
     {"show_node", as_method(show_node), METH_FASTCALL,
-     "show_node(node, edges, outputs, saved)\n--\n\nLet the cycle collector see them again."},
+     "show_node(node, edges, saved)\n--\n\nLet the cycle collector see them again."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -42,7 +42,8 @@ def test_a_graph_is_hidden_and_what_it_consists_of_as_well() -> None:
     x = leaf()
     before = len(gc.get_objects())
     y = chain(x, 500)
-    gc.collect()  # by which NumPy's tuples go
+    for _ in range(3):
+        gc.collect()  # by which tuples of what it never looks at go, from the inside
     if not collector.__file__.endswith(".py"):  # uncompiled nodes have dictionaries
         assert len(gc.get_objects()) - before < 50
     assert not any(gc.is_tracked(node) for node in nodes(y))
@@ -187,6 +188,6 @@ def test_cycles_that_a_user_ties_are_collected(tie: Callable[[Any], Any]) -> Non
 @hides
 @pytest.mark.parametrize("change", ["hide_node", "show_node"])
 def test_hiding_takes_nodes_alone(change: str) -> None:
-    for wrong in [(), (1, (), (), ()), ([], (), ()), ([], [], (), ()), ([], (), (), (1,)), ([], (), (), (), ())]:
+    for wrong in [(), (1, (), ()), ([], ()), ([], [], ()), ([], (), (1,)), ([], (), (), ())]:
         with pytest.raises(TypeError, match="expected a node"):
             getattr(K, change)(*wrong)

@@ -21,14 +21,15 @@ from .variable import Node, Variable
 class Collector:
     """How nodes are hidden and shown; the compiled kernels can do it, and without them nothing is hidden."""
 
-    # of (node, its edges, its outputs, what it has saved)
-    hide: Callable[[Node, tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]], None] | None = None
-    show: Callable[[Node, tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]], None] | None = None
+    # of (node, its edges, what it has saved); its other tuples hold nothing that the collector would look at again
+    hide: Callable[[Node, tuple[Any, ...], tuple[Any, ...]], None] | None = None
+    show: Callable[[Node, tuple[Any, ...], tuple[Any, ...]], None] | None = None
 
 
 def hide(node: Node) -> None:
     """Hide a node of one of our own operations, if no cycle can go through it."""
-    if Collector.hide is None:
+    change = Collector.hide
+    if change is None:
         return
     for edge in node._edges:
         if edge is None:
@@ -38,7 +39,7 @@ def hide(node: Node) -> None:
                 return
         elif _leads_on(edge[0]):
             return
-    Collector.hide(node, node._edges, node._outputs, node._saved or ())
+    change(node, node._edges, node._saved or ())
     node._hidden = True
 
 
@@ -56,7 +57,7 @@ def reveal(x: Variable) -> None:
     shown = [x._node]
     x._node._hidden = False
     for node in shown:  # which grows
-        Collector.show(node, node._edges, node._outputs, node._saved or ())  # type: ignore[misc]
+        Collector.show(node, node._edges, node._saved or ())  # type: ignore[misc]
         for edge in node._edges:
             if edge is not None and isinstance(edge[0], Node) and edge[0]._hidden:
                 edge[0]._hidden = False

@@ -49,7 +49,7 @@ class Function(Operation):
             _check_dirty(cls.__name__, x)
         tensors = tuple([_output(node, args, value) for value in values])
         if wanted is not None:
-            record(node, args, args, values, tensors)
+            record(node, args, [node, *args], values, tensors)
         return tensors if isinstance(results, tuple) else tensors[0]
 
 

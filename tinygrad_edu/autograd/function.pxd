@@ -9,7 +9,7 @@ from .variable cimport Node, Saved, Variable, View, new_node, save, wrapped
 
 cdef Saved _NOTHING
 
-@cython.locals(node=Node, x=Variable, recording=bint, wanted=bint, needed=bint, arrays=list, needs=list)
+@cython.locals(node=Node, x=Variable, recording=bint, wanted=bint, needed=bint, inputs=list, needs=list)
 cpdef applied(object operation, tuple args)
 
 cpdef needed_gradients(tuple args)

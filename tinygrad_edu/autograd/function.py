@@ -50,7 +50,8 @@ def applied(operation: Any, args: tuple[Any, ...]) -> Any:
     """What `Operation.apply` does: unwrap the arguments, run forward, wrap and record the result."""
     recording = is_grad_enabled()
     wanted = False
-    arrays, needs = [], []
+    needs = []
+    inputs: list[Any] = [None]  # the node, then arrays and constants
     for a in args:
         needed = False
         if isinstance(a, Variable):
@@ -60,21 +61,21 @@ def applied(operation: Any, args: tuple[Any, ...]) -> Any:
                     refresh(x)
                 needed = x._requires_grad
                 wanted = wanted or needed
-            arrays.append(x._array)
+            inputs.append(x._array)
         else:
-            arrays.append(a)
+            inputs.append(a)
         needs.append(needed)
-    node = new_node(operation, tuple(needs))
-    results = operation.forward(node, *arrays)
+    node = inputs[0] = new_node(operation, tuple(needs))
+    results = operation.forward(*tuple(inputs))
     if isinstance(results, tuple):
         tensors = tuple([_output(operation, node, args, value) for value in results])
         if wanted:
-            record(node, args, arrays, results, tensors)
+            record(node, args, inputs, results, tensors)
             hide(node)
         return tensors
     tensor = _output(operation, node, args, results)
     if wanted:
-        record(node, args, arrays, (results,), (tensor,))
+        record(node, args, inputs, (results,), (tensor,))
         hide(node)
     return tensor
 
@@ -106,7 +107,10 @@ def _output(operation: Any, node: Node, args: tuple[Any, ...], value: Any) -> An
 
 
 def record(node: Node, args: tuple[Any, ...], inputs: Any, values: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
-    """Append `node` to the graph: its edges, its outputs, and its saved values with their versions."""
+    """Append `node` to the graph: its edges, its outputs, and its saved values with their versions.
+
+    `inputs` is what forward was called with, the node and then what became of `args`; it gave `values`, in `tensors`.
+    """
     edges: list[Any] = []
     for i in range(len(args)):
         if node.needs_input_grad[i]:
@@ -146,7 +150,7 @@ def _saved(
     if value is None:
         return _NOTHING
     for i in range(len(args)):
-        if inputs[i] is value and isinstance(args[i], Variable):
+        if inputs[i + 1] is value and isinstance(args[i], Variable):
             owner = args[i]
             if owner._node is not node:
                 return save(owner, owner, -1)

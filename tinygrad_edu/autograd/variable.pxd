@@ -34,10 +34,12 @@ cdef class Saved:
     cpdef tensor(self, Node holder)
 
 
+@cython.final  # its methods are called without a look for others of their name
 cdef class Node:
     cdef dict __dict__
     cdef object __weakref__
     cdef public object _operation, _hooks, _retained, _trace
+    cdef public object constants  # where most operations keep what they need: no dictionary is made for it
     cdef public tuple needs_input_grad, non_differentiable, _dirty, _edges, _outputs, _saved
     cdef public Py_ssize_t _sequence
     cdef public bint _is_view, _hidden, materialize_grads
@@ -53,7 +55,7 @@ cdef class Node:
 @cython.locals(saved=Saved)
 cpdef Saved save(object value, Variable owner, Py_ssize_t output)
 
-@cython.locals(tensor=Variable)
+@cython.locals(tensor=Variable, kind=type)
 cpdef wrapped(object array, Version version=*)
 
 @cython.locals(node=Node)

@@ -105,7 +105,8 @@ def set_tensor_class(kind: type[Variable]) -> None:
 
 def wrapped(array: Any, version: Version | None = None) -> Any:
     """What `Variable.wrap` says."""
-    tensor: Variable = Variable.__new__(_tensor_class)  # said so, this is no call by name in the compiled form
+    kind: type = _tensor_class
+    tensor: Variable = kind.__new__(kind)  # said so, this is no call by name in the compiled form
     tensor._adopt(array, version)
     return tensor
 

@@ -11,7 +11,7 @@ from .. import ops
 from ..errors import KindError, RangeError
 from ..tensor import Tensor
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
-from .hooks import any_everywhere
+from .hooks import ALL_BACKWARD, ALL_BACKWARD_PRE, ALL_FORWARD, ALL_FORWARD_PRE
 from .layers import Linear
 from .module import Module
 from .parameter import Parameter
@@ -109,7 +109,8 @@ class Sequential(_Indexed):
 def linear_activation(layer: Linear, input: Any, activation: str) -> Any:
     """A layer and the activation after it."""
     try:
-        return ops.linear_activation(input, layer._held("weight"), layer._held("bias"), activation)
+        weight, bias = layer._weight_and_bias()
+        return ops.linear_activation(input, weight, bias, activation)
     except ops.ShapeError as error:
         raise ops.ShapeError(f"{layer!r}: {error}") from None
 
@@ -143,7 +144,7 @@ def watched(module: Any) -> bool:
     own = module.__dict__
     return bool(
         own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
-        or "forward" in own or any_everywhere()
+        or ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE or "forward" in own
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ class _Convolution(Module):
             padding = self.padding
             if self.padding_mode != "zeros":
                 input, padding = F.pad(input, self._around(), self.padding_mode), 0
-            weight, bias = self._held("weight"), self._held("bias")
+            weight, bias = self._weight_and_bias()
             return ops.conv(input, weight, bias, self.stride, padding, self.dilation, self.groups, self.d)
         except ops.ShapeError as error:
             raise ops.ShapeError(f"{self!r}: {error}") from None

@@ -28,11 +28,6 @@ GLOBAL: dict[str, OrderedDict[int, Hook]] = {
 ALL_FORWARD, ALL_FORWARD_PRE, ALL_BACKWARD, ALL_BACKWARD_PRE = GLOBAL.values()
 
 
-def any_everywhere() -> bool:
-    """Whether there is a hook of all modules."""
-    return bool(ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE)
-
-
 def registered(hooks: OrderedDict[int, Hook], hook: Hook, prepend: bool = False) -> HookHandle:
     """Add a hook, before or after the others, and return what removes it."""
     if not callable(hook.function):

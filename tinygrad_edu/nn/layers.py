@@ -51,7 +51,8 @@ class Linear(Module):
     def forward(self, input: Any) -> Any:
         """(…, in_features) → (…, out_features)."""
         try:
-            return ops.linear(input, self._held("weight"), self._held("bias"))
+            weight, bias = self._weight_and_bias()
+            return ops.linear(input, weight, bias)
         except ops.ShapeError as error:
             raise ops.ShapeError(f"{self!r}: {error}") from None
 

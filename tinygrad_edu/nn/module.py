@@ -73,10 +73,17 @@ class Module:
 
     def _held(self, name: str) -> Any:
         """`getattr(self, name)` of a parameter or buffer; a look for an attribute that is not there is dear."""
-        for own in (self._parameters, self._buffers):
-            if name in own:
-                return own[name]
-        return getattr(self, name)
+        own = self.__dict__
+        if name in own["_parameters"]:
+            return own["_parameters"][name]
+        return own["_buffers"][name] if name in own["_buffers"] else getattr(self, name)
+
+    def _weight_and_bias(self) -> tuple[Any, Any]:
+        """`self.weight, self.bias`, which nearly always are parameters."""
+        own = self.__dict__["_parameters"]
+        if "weight" in own and "bias" in own:
+            return own["weight"], own["bias"]
+        return self.weight, self.bias
 
     # -- hooks -----------------------------------------------------------------------------------------------
     def register_forward_hook(

@@ -205,7 +205,7 @@ class LayerNorm(Module):
 
     def forward(self, input: Any) -> Any:
         """(…, *normalized_shape)."""
-        weight, bias = self._held("weight"), self._held("bias")
+        weight, bias = self._weight_and_bias()
         return F.layer_norm(input, self.normalized_shape, weight, bias, self.eps)
 
     def extra_repr(self) -> str:

@@ -35,6 +35,8 @@ def is_own(array: Array) -> bool:
 
 def own(array: Array) -> Array:
     """`array` if its memory is its alone and writable, else a copy."""
+    if type(array) is _ndarray and type(array.base) is _HOLDER is not _ndarray:
+        return array  # nearly always
     return array if is_own(array) else K.copy(array)
 
 

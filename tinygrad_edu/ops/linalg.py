@@ -72,16 +72,16 @@ class LinearActivation(Operation):
     def forward(ctx: Any, x: Array, w: Array, b: Array | None, activation: str) -> Array:
         y, z = K.linear_activation(x, w, b, activation)
         ctx.save_for_backward(x, w, b, y if z is None else z)
-        ctx.activation = activation
+        ctx.constants = activation
         return y
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
         x, w, b, y = ctx.saved_tensors
-        operation = ACTIVATIONS[ctx.activation]
+        operation = ACTIVATIONS[ctx.constants]
         z = linear(x, w, b)  # again, as a function of x, w and b: what was saved of it is mere numbers
         known = SimpleNamespace(
-            saved_tensors=(z if operation in (Gelu, Silu) else y,), tanh_form="tanh" in ctx.activation
+            saved_tensors=(z if operation in (Gelu, Silu) else y,), tanh_form="tanh" in ctx.constants
         )
         slope = operation.backward(known, g)
         dx, dw, db, _ = ctx.needs_input_grad
@@ -91,7 +91,7 @@ class LinearActivation(Operation):
     @staticmethod
     def fused_backward(ctx: Any, g: Array) -> Any:
         (x, w, _, saved), (dx, dw, db, _) = ctx.saved_arrays, ctx.needs_input_grad
-        return (*K.linear_backward(g, x if dw else None, w if dx else None, saved, ctx.activation, db), None)
+        return (*K.linear_backward(g, x if dw else None, w if dx else None, saved, ctx.constants, db), None)
 
 
 ACTIVATIONS = {"relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh, "gelu": Gelu, "gelu_tanh": Gelu, "silu": Silu}
