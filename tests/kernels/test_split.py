@@ -171,6 +171,24 @@ def test_threads_do_not_change_a_bit(threads, rng):
         np.testing.assert_array_equal(one, many)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("m", "n"), [(2100, 1100), (90, 700)])
+def test_rows_that_are_split_ahead_for_several_blocks_have_the_bits_of_few_rows(m, n, order, threads, rng):
+    x, w, bias = np.asarray(normal(rng, m, 1024), order=order), normal(rng, n, 1024), normal(rng, n)
+    before = native.get_num_threads()
+    native.set_num_threads(threads)
+    y, z = native.linear_activation(x, w, bias, "gelu")
+    native.set_num_threads(1)
+    for begin in (0, (m - 64) // 2, m - 64):
+        some = slice(begin, begin + 64)
+        for part in (slice(0, 100), slice(n - 100, n)):  # a single block of w
+            few = native.linear_activation(x[some], w[part], bias[part], "gelu")
+            np.testing.assert_array_equal(y[some, part], few[0])
+            np.testing.assert_array_equal(z[some, part], few[1])
+    native.set_num_threads(before)
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
 def test_few_columns_and_many_steps_are_shared_block_by_block(activation, threads, rng):

@@ -190,7 +190,8 @@ TGE_INLINE i64 panel_bytes(i64 count, i64 depth) {
 }
 
 // Beyond the second cache (2 MB where there is such a unit) memory is too slow for it. So there lie a block of B, split, and
-// what multiplies it, some panels of A at a time, while A and C come and go once for each block.
+// what multiplies it, some panels of A at a time, while A (split already, if there are several blocks) and C come and go once
+// for each block.
 constexpr i64 most_depth = 512;             // of a block of k
 constexpr i64 block_numbers = i64{1} << 17;  // of B: 786 KB when split
 // Nearly equal blocks, whole steps.
@@ -226,8 +227,13 @@ public:
     Range split(char* to) const {
         Range range;  // not the caller's: here it stays in registers
         if ((side == Side::a ? along_ : across_) != 1) {
-            for (i64 k = 0; k < depth_; k += depth_of_step)
-                for (i64 l = 0; l < count_; l += lines) split_turned(l, k, tiles(to, l, k), apart(l), range);
+            // In the order in which the numbers lie, so that the processor fetches ahead.
+            if (along_ == 1)
+                for (i64 l = 0; l < count_; l += lines)
+                    for (i64 k = 0; k < depth_; k += depth_of_step) split_turned(l, k, tiles(to, l, k), apart(l), range);
+            else
+                for (i64 k = 0; k < depth_; k += depth_of_step)
+                    for (i64 l = 0; l < count_; l += lines) split_turned(l, k, tiles(to, l, k), apart(l), range);
         } else if (side == Side::a) {
             for (i64 l = 0; l < round_up(count_, lines); ++l) split_row(l, to, range);
         } else {
@@ -257,8 +263,8 @@ private:
         const float* p = at(l, 0);
         i64 n = l < count_ ? depth_ : 0, k = 0;
         for (; n >= depth_of_step; n -= depth_of_step, k += depth_of_step, p += depth_of_step, row += step_bytes(step)) {
-            fetch(p);
-            fetch(p + W);
+            __builtin_prefetch(p + across_);
+            __builtin_prefetch(p + across_ + W);
             Split(Direct<float>::load(p), Direct<float>::load(p + W), range).store(row, step);
         }
         for (; k < depth_; n -= depth_of_step, k += depth_of_step, p += depth_of_step, row += step_bytes(step))
@@ -270,8 +276,8 @@ private:
         const i64 n = depth_ - k - i;
         for (i64 l = from; l < end; l += lines, p += lines, q += lines) {
             char* row = tiles(to, l, k) + i * 64;
-            fetch(p);
-            fetch(q);
+            __builtin_prefetch(p + depth_of_step * along_);
+            __builtin_prefetch(q + depth_of_step * along_);
             if (count_ - l >= lines && n > W) Split(Direct<float>::load(p), Direct<float>::load(q), range).store(row, apart(l));
             else Split(first(p, n > 0 ? count_ - l : 0), first(q, n > W ? count_ - l : 0), range).store(row, apart(l));
         }
@@ -292,7 +298,10 @@ private:
         const i64 step = by_line ? across_ : along_, within = by_line ? along_ : across_;
         if (within == 1 && vectors >= W && inside >= W) {
 #pragma GCC unroll 16
-            for (int i = 0; i < W; ++i) v[i] = Direct<float>::load(p + i * step);
+            for (int i = 0; i < W; ++i) {
+                if (by_line) __builtin_prefetch(p + (i + W) * step);
+                v[i] = Direct<float>::load(p + i * step);
+            }
         } else
             for (i64 i = 0; i < W; ++i, p += step) {
                 if (within == 1 || i >= vectors) v[i] = first(p, i < vectors ? inside : 0);

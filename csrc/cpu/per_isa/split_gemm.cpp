@@ -13,7 +13,8 @@ namespace tge {
 namespace TGE_ISA {
 namespace {
 
-constexpr i64 band_numbers = i64{1} << 16;  // of A: 393 KB when split
+constexpr i64 band_numbers = i64{1} << 16;   // of A: 393 KB when split
+constexpr i64 ahead_numbers = i64{1} << 20;  // of A, split ahead for several blocks of B: 6 MB
 
 struct SplitProduct {
     const Gemm& g;
@@ -23,6 +24,9 @@ struct SplitProduct {
     i64 across, down;        // pieces beside and below each other
     bool by_depth;           // or the blocks are the pieces, each with sums of its own …
     float* sums = nullptr;   // … here, one C behind the other
+    i64 rows_ahead = 0;      // rows of A that are split once for all blocks of B, whole panels; or each piece splits its own
+    char* ahead = nullptr;   // their panels
+    i64 first_row = 0, first_k = 0;  // where these begin
     Seen seen_a, seen_b;
     std::atomic<bool> failed{false};
 
@@ -47,9 +51,12 @@ struct SplitProduct {
         rows = round_up((g.m + down - 1) / down, panel_lines);
         across = (g.n + columns - 1) / columns;
         down = (g.m + rows - 1) / rows;
+        // Split once, for all blocks of B, A comes from further away: that pays beside several blocks, or if it is small.
+        if (down == 1 && (across > 3 || (across > threads && g.m * depth <= band_numbers)))
+            rows_ahead = least(ahead_numbers / depth / panel_lines * panel_lines, rows);
     }
     i64 b_bytes() const { return panels_bytes(columns, depth); }
-    i64 memory() const { return b_bytes() + panels_bytes(least(rows, band), depth); }
+    i64 memory() const { return b_bytes() + (rows_ahead ? 0 : panels_bytes(least(rows, band), depth)); }
     i64 pieces() const { return by_depth ? blocks : across * down; }
 
     // Where a part of C is computed, and how it is finished.
@@ -71,21 +78,32 @@ struct SplitProduct {
     void compute(i64 piece, char* memory) {
         const Unit unit;
         if (by_depth) return compute(0, g.m, 0, g.n, piece * depth, memory);
-        const i64 i0 = piece % down * rows, j0 = piece / down * columns;
-        for (i64 k0 = 0; k0 < g.k; k0 += depth)
-            compute(i0, least(i0 + rows, g.m), j0, least(j0 + columns, g.n), k0, memory);
+        const i64 i0 = piece % down * rows, j0 = piece / down * columns, j1 = least(j0 + columns, g.n);
+        if (rows_ahead) return compute(first_row, least(first_row + rows_ahead, g.m), j0, j1, first_k, memory);
+        for (i64 k0 = 0; k0 < g.k; k0 += depth) compute(i0, least(i0 + rows, g.m), j0, j1, k0, memory);
+    }
+    // Rows [b0, b1) of A and the steps of the block of k that begins at k0.
+    void split_rows(i64 b0, i64 b1, i64 k0, i64 steps, char* panels) {
+        seen_a.see(Splitter<Side::a>(static_cast<const float*>(g.a) + b0 * g.a_row + k0 * g.a_col, g.a_row, g.a_col, b1 - b0,
+                                     steps).split(panels));
+    }
+    i64 steps_from(i64 k0) const { return least(depth, g.k - k0); }
+    // Band number n of the rows that are split ahead.
+    void split_ahead(i64 n) {
+        const i64 steps = steps_from(first_k), b0 = first_row + n * band;
+        const i64 b1 = least(least(b0 + band, first_row + rows_ahead), g.m);
+        split_rows(b0, b1, first_k, steps, ahead + panel_bytes(panel_lines, steps) * (n * band / panel_lines));
     }
     // Of rows [i0, i1) and columns [j0, j1) the block of k that begins at k0.
     void compute(i64 i0, i64 i1, i64 j0, i64 j1, i64 k0, char* memory) {
-        char* const a_panels = memory + b_bytes();
-        const i64 steps = least(depth, g.k - k0);
+        const i64 steps = steps_from(k0);
         const i64 panel = panel_bytes(panel_lines, steps);
         seen_b.see(Splitter<Side::b>(static_cast<const float*>(g.b) + k0 * g.b_row + j0 * g.b_col, g.b_col, g.b_row, j1 - j0,
                                      steps).split(memory));
         for (i64 b0 = i0; b0 < i1; b0 += band) {
             const i64 b1 = least(b0 + band, i1);
-            seen_a.see(Splitter<Side::a>(static_cast<const float*>(g.a) + b0 * g.a_row + k0 * g.a_col, g.a_row, g.a_col,
-                                         b1 - b0, steps).split(a_panels));
+            char* const a_panels = rows_ahead ? ahead + panel * ((b0 - i0) / panel_lines) : memory + b_bytes();
+            if (!rows_ahead) split_rows(b0, b1, k0, steps, a_panels);
             for (i64 j = j0; j < j1; j += panel_lines)
                 for (i64 i = b0; i < b1; i += panel_lines)
                     multiply(least(panel_lines, b1 - i), least(panel_lines, j1 - j), target(i, j, k0, steps), steps,
@@ -129,9 +147,24 @@ struct SplitProduct {
     }
     void run() {
         const Scratch own(by_depth ? static_cast<unsigned long>(blocks * g.m * g.n) * sizeof(float) : 0);
-        if (by_depth && !own) failed = true;
-        if (failed) return;
+        const Scratch split(rows_ahead ? static_cast<unsigned long>(panels_bytes(rows_ahead, depth)) : 0);
+        if ((by_depth && !own) || (rows_ahead && !split)) failed = true;
         sums = reinterpret_cast<float*>(own.data());
+        ahead = split.data();
+        if (!rows_ahead) compute_pieces();
+        else
+            for (first_row = 0; first_row < g.m; first_row += rows_ahead)
+                for (first_k = 0; first_k < g.k; first_k += depth) {
+                    const i64 bands = (least(rows_ahead, g.m - first_row) + band - 1) / band;
+                    parallel_for(bands, 1, [](void* context, i64 begin, i64 end, int) {
+                        for (i64 n = begin; n < end; ++n) static_cast<SplitProduct*>(context)->split_ahead(n);
+                    }, this);
+                    compute_pieces();
+                }
+        if (by_depth && !failed) add_up();
+    }
+    void compute_pieces() {
+        if (failed) return;
         parallel_for(pieces(), 1, [](void* context, i64 begin, i64 end, int) {
             SplitProduct& p = *static_cast<SplitProduct*>(context);
             alignas(64) char little[65536];
@@ -141,7 +174,6 @@ struct SplitProduct {
             else
                 for (i64 piece = begin; piece < end; ++piece) p.compute(piece, is_little ? little : much.data());
         }, this);
-        if (by_depth && !failed) add_up();
     }
 };
 
