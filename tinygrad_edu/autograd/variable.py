@@ -106,7 +106,8 @@ def set_tensor_class(kind: type[Variable]) -> None:
 def wrapped(array: Any, version: Version | None = None) -> Any:
     """What `Variable.wrap` says."""
     kind: type = _tensor_class
-    tensor: Variable = kind.__new__(kind)  # said so, this is no call by name in the compiled form
+    # Said so, this is no call by name in the compiled form.
+    tensor: Variable = kind.__new__(kind)  # type: ignore[call-overload]
     tensor._adopt(array, version)
     return tensor
 
