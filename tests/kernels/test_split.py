@@ -280,3 +280,31 @@ def test_sums_that_are_added_to_survive_special_values(rng):
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(np.isfinite(result), finite)
     np.testing.assert_allclose(result[finite], expected[finite], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "o", "spatial", "padding", "dilation"),
+    [
+        (3, 32, 16, (14, 14), 1, 1),
+        (3, 32, 16, (17, 13), 0, 1),  # the last tile of positions reaches furthest beyond the image
+        (5, 24, 17, (9, 11), 1, 1),
+        (2, 40, 33, (30, 37), 0, 2),
+        (1, 32, 64, (150, 200), 1, 1),
+    ],
+)
+def test_what_memory_held_before_is_not_seen(n, c, o, spatial, padding, dilation, rng):
+    """Tiles reach beyond the images and their lines; what the pool's blocks held there must not count."""
+    x, w = normal(rng, n, c, *spatial), normal(rng, o, c, 3, 3)
+    settings = ((1, 1), (padding,) * 2, (dilation,) * 2, 1)
+    sizes = [size << i for size in (1, 3) for i in range(6, 22) for _ in range(3)]
+    results = []
+    for value in (0, np.nan, 3e38):
+        left = [native.full((size,), value, np.dtype("f4")) for size in sizes]
+        del left
+        y = native.convolve(x, w, None, *settings)
+        g = np.cos(y)
+        dx = native.convolve_input_gradient(g, w, spatial, *settings)
+        results.append((y, dx, native.convolve_weight_gradient(g, x, (3, 3), *settings)))
+    for others in results[1:]:
+        for a, b in zip(results[0], others, strict=True):
+            np.testing.assert_array_equal(a, b)

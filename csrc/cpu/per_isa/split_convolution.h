@@ -57,21 +57,27 @@ struct Copies {
     }
 
     // Channels c and c + 16 of each 32 share a plane: a tile of B is rows of 16 positions. Zeros for missing channels.
-    void split_pairs(const float* copy, char* planes) const {
+    Exponents split_pairs(const float* copy, char* planes) const {
         const i64 channels = p.c.channels;
+        Range range;
         for (i64 c = 0, at = 0; c < channels; at += lines, c += depth_of_step)
             for (i64 i = 0; i < lines; ++i) {
                 const float *x = copy + (c + i) * size, *y = x + lines * size;
-                split_plane(c + i < channels ? x : nullptr, c + i + lines < channels ? y : nullptr, planes + (at + i) * plane);
+                split_plane(c + i < channels ? x : nullptr, c + i + lines < channels ? y : nullptr, planes + (at + i) * plane,
+                            range);
             }
+        Exponents seen;
+        seen.see(range);
+        return seen;
     }
 private:
     // Some positions more than a channel has are read: they are the next one's, or of the room behind the last one.
-    void split_plane(const float* x, const float* y, char* to) const {
+    void split_plane(const float* x, const float* y, char* to, Range& seen) const {
         using L = Direct<float>;
-        Range range;  // what the images hold has been looked at
+        Range range = seen;  // here it stays in registers
         for (i64 q = 0; q < size; q += L::W)
             Split(x ? L::load(x + q) : F{}, y ? L::load(y + q) : F{}, range).store(to + q * word, part);
+        seen = range;
     }
 };
 
@@ -122,9 +128,8 @@ struct SplitConvolution {
         const i64 first = batch * together, images = least(together, c.images - first), positions = copies.positions(block);
         for (i64 i = 0; i < images; ++i) {
             p.padded(first + i, group, block, copy);
-            if (!in_range(exponents[group], exponents_of(copy, p.image_elements()), log2_above(p.rows)))
+            if (!in_range(exponents[group], copies.split_pairs(copy, planes + i * copies.bytes()), log2_above(p.rows)))
                 __atomic_store_n(&left[(first + i) * c.groups + group], true, __ATOMIC_RELAXED);
-            copies.split_pairs(copy, planes + i * copies.bytes());
         }
         for (i64 k0 = 0; k0 < k(); k0 += depth)
             for (i64 o = 0; o < c.outputs; o += panel_lines)
@@ -212,26 +217,52 @@ struct SplitGradient {
                static_cast<unsigned long>(images * parts * part + panels_bytes(p.c.outputs, images * length));
     }
 
-    // Adds a block of some images to sum (taps, outputs, channels). False: there are special numbers, and nothing was added.
-    bool add(i64 first, i64 count, i64 group, i64 block, float* sum, char* memory) const {
+    // What lies where in the memory.
+    struct Places {
+        float *copy, *g;
+        i64* steps;
+        char *positions, *panels;
+    };
+    Places places(char* memory) const {
         float *const copy = reinterpret_cast<float*>(memory), *const g = copy + round_up(copy_elements(), p.W);
         i64* const steps = reinterpret_cast<i64*>(g + g_elements());
-        char *const positions = reinterpret_cast<char*>(steps + round_up(images * length / depth_of_step, 8)),
-             *const panels = positions + images * parts * part;
-        const i64 outputs = p.c.outputs, channels = p.c.channels, taps = p.taps, k = count * length;
-        Exponents seen;
-        for (i64 i = 0; i < outputs * k; ++i) g[i] = 0;
+        char* const positions = reinterpret_cast<char*>(steps + round_up(images * length / depth_of_step, 8));
+        return {copy, g, steps, positions, positions + images * parts * part};
+    }
+    // Zeros where nothing is written and something is read: behind the images, and between the lines of g.
+    void prepare(char* memory) const {
+        const Places m = places(memory);
+        for (i64 i = p.image_elements(); i < copy_elements(); ++i) m.copy[i] = 0;
+        for (i64 i = 0; i < g_elements(); ++i) m.g[i] = 0;
+        for (i64 i = 1; i <= images * parts; ++i)
+            __builtin_memset(m.positions + i * part - 2 * panel_lines * row, 0, static_cast<unsigned long>(2 * panel_lines * row));
+    }
+
+    // Adds a block of some images to sum (taps, outputs, channels). False: there are special numbers, and nothing was added.
+    bool add(i64 first, i64 count, i64 group, i64 block, float* sum, char* memory) const {
+        using L = Direct<float>;
+        const Places at = places(memory);
+        float *const copy = at.copy, *const g = at.g;
+        char *const positions = at.positions, *const panels = at.panels;
+        i64* const steps = at.steps;
+        const i64 outputs = p.c.outputs, channels = p.c.channels, taps = p.taps, k = count * length, line = images * length;
+        Exponents seen_x, seen_g;
+        for (i64 i = 0; p.blocks > 1 && i < g_elements(); ++i) g[i] = 0;  // other lines than the block before
         for (i64 i = 0; i < count; ++i) {
             p.padded(first + i, group, block, copy);
-            seen.see(exponents_of(copy, p.image_elements()));
-            turn(copy, positions + i * parts * part);
+            seen_x.see(turn(copy, positions + i * parts * part));
             copies.for_lines(block, 0, copies.positions(block), [&](i64 to, i64 from, i64 n) {
-                for (i64 o = 0; o < outputs; ++o)
-                    __builtin_memcpy(g + o * k + i * length + to, p.y(first + i, group) + o * p.positions + from, bytes<float>(n));
+                float* row = g + i * length + to;
+                const float* y = p.y(first + i, group) + from;
+                for (i64 o = 0; o < outputs; ++o, row += line, y += p.positions) {
+                    i64 e = 0;
+                    for (; e + L::W <= n; e += L::W) L::store(row + e, L::load(y + e));
+                    if (e < n) store_part<L>(row + e, n - e, load_part<L>(y + e, n - e, 0.0f));
+                }
             });
         }
-        if (!in_range(seen, exponents_of(g, outputs * k), log2_above(k))) return false;
-        Splitter<Side::a>(g, k, 1, outputs, k).split(panels);
+        seen_g.see(Splitter<Side::a>(g, line, 1, outputs, k).split(panels));
+        if (!in_range(seen_x, seen_g, log2_above(k))) return false;
         for (i64 s = 0; s < k / depth_of_step; ++s)
             steps[s] = s * depth_of_step / length * parts * part + s * depth_of_step % length * row;
         for (i64 tap = 0; tap < taps; ++tap)
@@ -247,9 +278,9 @@ struct SplitGradient {
         return true;
     }
     // Positions q and q + 16 share a word: a tile of B is rows of 16 channels.
-    void turn(const float* copy, char* positions) const {
+    Range turn(const float* copy, char* positions) const {
         using L = Direct<float>;
-        Range range;  // what the images hold has been looked at
+        Range range;
         for (i64 c = 0; c < p.c.channels; c += lines) {
             F x[L::W], y[L::W];
             const auto fetch = [&](F (&v)[L::W], i64 q) __attribute__((always_inline)) {
@@ -265,6 +296,25 @@ struct SplitGradient {
                 }
             }
         }
+        return range;
+    }
+    // sum (channels, taps, outputs) += by_tap (taps, outputs, channels).
+    void add_turned(const float* by_tap, float* sum) const {
+        using L = Direct<float>;
+        const i64 outputs = p.c.outputs, channels = p.c.channels;
+        for (i64 tap = 0; tap < p.taps; ++tap)
+            for (i64 o = 0; o < outputs; o += L::W)
+                for (i64 c = 0; c < channels; c += L::W) {
+                    const i64 m = least(outputs - o, L::W), n = least(channels - c, L::W);
+                    F v[L::W];
+                    for (i64 i = 0; i < L::W; ++i)
+                        v[i] = i < m ? load_part<L>(by_tap + (tap * outputs + o + i) * channels + c, n, 0.0f) : F{};
+                    transpose(v);
+                    for (i64 i = 0; i < n; ++i) {
+                        float* const to = sum + ((c + i) * p.taps + tap) * outputs + o;
+                        store_part<L>(to, m, load_part<L>(to, m, 0.0f) + v[i]);
+                    }
+                }
     }
 };
 
@@ -274,7 +324,7 @@ bool split_gradient(const FloatPlan& p, i64 first, i64 last, i64 group, float* s
     const SplitGradient s(p);
     const Scratch memory(s.memory()), own(bytes<float>(s.size()));
     if (!memory || !own) return false;
-    __builtin_memset(memory.data(), 0, s.memory());  // so there is nothing that is not finite behind the positions
+    s.prepare(memory.data());
     float* const by_tap = reinterpret_cast<float*>(own.data());
     __builtin_memset(by_tap, 0, bytes<float>(s.size()));
     for (i64 image = first; image < last; image += s.images)
@@ -287,10 +337,7 @@ bool split_gradient(const FloatPlan& p, i64 first, i64 last, i64 group, float* s
             }
             for (i64 i = 0; i < count && !added; ++i) in_float32(image + i, block);
         }
-    for (i64 c = 0; c < p.c.channels; ++c)
-        for (i64 tap = 0; tap < p.taps; ++tap)
-            for (i64 o = 0; o < p.c.outputs; ++o)
-                *sum++ += by_tap[(tap * p.c.outputs + o) * p.c.channels + c];
+    s.add_turned(by_tap, sum);
     return true;
 }
 
