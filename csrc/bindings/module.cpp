@@ -52,6 +52,14 @@ void choose_num_threads(i64 n) {
     set_num_threads(static_cast<int>(n));
 }
 
+// Whether two arrays are one: the same memory, seen in the same way.
+bool same_places(const py::array& a, const py::array& b) {
+    if (a.data() != b.data() || a.ndim() != b.ndim() || !a.dtype().is(b.dtype())) return false;
+    for (py::ssize_t d = 0; d < a.ndim(); ++d)
+        if (a.shape(d) != b.shape(d) || a.strides(d) != b.strides(d)) return false;
+    return true;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
@@ -60,6 +68,7 @@ PYBIND11_MODULE(_native, module) {
     define_collector(module);
     module.def("set_fallbacks", set_fallbacks, "Takes the functions that serve what no compiled kernel does.");
     module.def("counters", counters, "Kernel → (calls served here, {reason: calls handed to the reference}).");
+    module.def("same_places", same_places, "Whether two arrays are the same memory, seen in the same way.");
     module.def("isa", [] { return std::string(kernels().name); });
     module.def("available_isas", available_isas);
     module.def("use_isa", choose_isa, py::arg("name"));
