@@ -146,14 +146,13 @@ class Optimizer:
 
     def _buffers(self, chosen: list[Any], name: str) -> list[Any]:
         """The arrays of one state buffer, made of zeros where a parameter has none yet."""
-        arrays = []
+        states, buffers = self.state, []
         for p in chosen:
-            state = self.state[p]
-            buffer = state.get(name)
-            if buffer is None:
-                buffer = state[name] = Tensor._wrap(beside(p._array).full(p.shape, 0, p.dtype))
-            arrays.append(buffer._array)
-        return arrays
+            state = states[p]
+            if name not in state or state[name] is None:  # PyTorch's files have a None there
+                state[name] = Tensor._wrap(beside(p._array).full(p.shape, 0, p.dtype))
+            buffers.append(state[name])
+        return arrays_of(buffers)
 
     def state_dict(self) -> dict[str, Any]:
         """{"state": {number: buffers}, "param_groups": [...]} with parameters as numbers, as PyTorch lays it out."""
@@ -309,9 +308,10 @@ class Adam(Optimizer):
 
     def _update(self, group: dict[str, Any], chosen: list[Any]) -> None:
         by_step: dict[int, list[Any]] = {}  # parameters that were without a gradient for a while count on their own
+        states = self.state
         for p in chosen:
-            state = self.state[p]
-            step = state["step"] = int(state.get("step", 0)) + 1
+            state = states[p]
+            step = state["step"] = int(state["step"]) + 1 if "step" in state else 1
             if step in by_step:
                 by_step[step].append(p)
             else:
