@@ -57,6 +57,20 @@ template <class T, int R, int NV>
 TGE_INLINE void write(typename Direct<T>::V (&sum)[R][NV], T* c, i64 c_row, i64 n, const Finish<T>& finish) {
     using L = Direct<T>;
     constexpr int W = L::W;
+    if (n >= NV * W) {  // nearly always; nothing is asked for each vector then
+        const auto for_all = [&](auto f) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+            for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+                for (int j = 0; j < NV; ++j) f(sum[i][j], i, j);
+        };
+        using V = typename L::V;
+        if (finish.add) for_all([&](V& v, int i, int j) __attribute__((always_inline)) { v = L::load(c + i * c_row + j * W) + v; });
+        if (finish.bias) for_all([&](V& v, int, int j) __attribute__((always_inline)) { v += L::load(finish.bias + j * W); });
+        if (finish.row_bias) for_all([&](V& v, int i, int) __attribute__((always_inline)) { v += finish.row_bias[i]; });
+        for_all([&](V& v, int i, int j) __attribute__((always_inline)) { L::store(c + i * c_row + j * W, v); });
+        return;
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8
@@ -125,8 +139,9 @@ void tile(i64 k, const T* a, i64 a_step, const T* b, i64 b_step, T* c, i64 c_row
         }
     } else {
         for (i64 start = 0; start < k; start += line) {
+            if (start + 4 * line < k)
 #pragma GCC unroll 16
-            for (int i = 0; i < R; ++i) __builtin_prefetch(third[i / 3] + (i % 3) * a_step + start + 4 * line);
+                for (int i = 0; i < R; ++i) __builtin_prefetch(third[i / 3] + (i % 3) * a_step + start + 4 * line);
             const i64 end = least(start + line, k);
             for (i64 s = start; s < end; ++s) step(s);
         }
