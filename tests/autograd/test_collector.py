@@ -118,6 +118,28 @@ def hook_that_is_a_method(x: Any) -> Any:
     return y
 
 
+class Holder:
+    """An object that holds a tensor, and is a hook or has one."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __call__(self, g: Any) -> Any:
+        return g + self.held
+
+
+def hook_that_is_an_object(x: Any) -> Any:
+    y = chain(x)
+    x.register_hook(Holder(y))
+    return y
+
+
+def hook_that_is_an_objects_method(x: Any) -> Any:
+    y = chain(x)
+    x.register_hook(Holder(y).__call__)
+    return y
+
+
 def hook_after_accumulation(x: Any) -> Any:
     y = chain(x)
     x.register_post_accumulate_grad_hook(lambda x, y=y: None)
@@ -166,6 +188,8 @@ def leaf_that_is_a_view(x: Any) -> Any:
         hook_on_a_result_after,
         hook_with_a_list,
         hook_that_is_a_method,
+        hook_that_is_an_object,
+        hook_that_is_an_objects_method,
         hook_after_accumulation,
         gradient_with_a_history,
         gradient_that_is_set,

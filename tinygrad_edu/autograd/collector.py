@@ -69,6 +69,8 @@ def reveal_held(hook: Any) -> None:
     held = [cell.cell_contents for cell in getattr(hook, "__closure__", None) or () if _is_filled(cell)]
     held += [getattr(hook, "__self__", None), *(getattr(hook, "__defaults__", None) or ())]
     held += [*getattr(hook, "args", ()), *getattr(hook, "keywords", {}).values()]  # of functools.partial
+    for owner in (hook, getattr(hook, "__self__", None)):  # an object that is called, or whose method is
+        held += getattr(owner, "__dict__", {}).values()
     for value in held:
         for x in value if isinstance(value, list | tuple) else [value]:
             if isinstance(x, Variable):
