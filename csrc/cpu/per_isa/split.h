@@ -274,10 +274,12 @@ private:
     TGE_INLINE void split_steps(i64 from, i64 end, i64 k, i64 i, char* to, Range& range) const {
         const float *p = at(from, k + i), *q = at(from, k + i + W);
         const i64 n = depth_ - k - i;
+        // The next step's rows, or the next lines' first ones, come while these are split.
+        const i64 ahead = k + depth_of_step < depth_ ? depth_of_step * along_ : at_once - k * along_;
         for (i64 l = from; l < end; l += lines, p += lines, q += lines) {
             char* row = tiles(to, l, k) + i * 64;
-            __builtin_prefetch(p + depth_of_step * along_);
-            __builtin_prefetch(q + depth_of_step * along_);
+            __builtin_prefetch(p + ahead);
+            __builtin_prefetch(q + ahead);
             if (count_ - l >= lines && n > W) Split(Direct<float>::load(p), Direct<float>::load(q), range).store(row, apart(l));
             else Split(first(p, n > 0 ? count_ - l : 0), first(q, n > W ? count_ - l : 0), range).store(row, apart(l));
         }
