@@ -50,10 +50,19 @@ class Permute(Operation):
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        undone = [0] * len(ctx.order)
-        for i, axis in enumerate(ctx.order):
-            undone[axis] = i
-        return permute(g, undone), None
+        return permute(g, _undone(ctx.order)), None
+
+    @staticmethod
+    def fused_backward(ctx: Any, g: Array) -> Any:
+        return g.transpose(_undone(ctx.order)), None
+
+
+def _undone(order: Sequence[int]) -> list[int]:
+    """The order of axes that takes `order` back."""
+    undone = [0] * len(order)
+    for i in range(len(order)):
+        undone[order[i]] = i
+    return undone
 
 
 class Expand(Operation):
@@ -101,7 +110,7 @@ class Pieces(Operation):
         some_missing = any(g is None for g in grads)
         # In the order in which x lies in memory: what turned x round turns this back, with nothing to copy then.
         inner = shape if ctx.order is None else tuple([shape[d] for d in ctx.order])
-        undone = None if ctx.order is None else [ctx.order.index(d) for d in range(len(shape))]
+        undone = None if ctx.order is None else _undone(ctx.order)
         if not some_missing and not on_gpu(known) and isinstance(known.base, np.ndarray):
             whole = known.base
             if whole.size == math.prod(inner) and whole.flags.c_contiguous:

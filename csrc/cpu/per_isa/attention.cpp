@@ -136,9 +136,10 @@ void forward_block(Entry<T>& e, i64 t, i64 rows, T* scores) {
     }
 }
 
-// Adds to dk and dv what rows [t, t + rows) give, and writes their dq. `scores` has room for two blocks.
+// Writes what rows [t, t + rows) give to dk and dv of the keys that they see, or adds it, and writes their dq. `scores` has
+// room for two blocks.
 template <class T>
-void backward_block(Entry<T>& e, i64 t, i64 rows, T* scores) {
+void backward_block(Entry<T>& e, i64 t, i64 rows, T* scores, bool add) {
     using L = Direct<T>;
     const Attention& a = e.a;
     const i64 keys = e.visible(t + rows - 1);
@@ -166,10 +167,10 @@ void backward_block(Entry<T>& e, i64 t, i64 rows, T* scores) {
            a.dq.step[1]});
     Gemm product = {keys, a.depth, rows, slopes, q, nullptr, e.written(a.dk, 0), 1, e.row, a.q.step[1], a.q.step[2],
                     a.dk.step[1]};
-    product.accumulate = true;
+    product.accumulate = add;
     e.run(product);
     product = {keys, a.width, rows, scores, g, nullptr, e.written(a.dv, 0), 1, e.row, a.g.step[1], 1, a.dv.step[1]};
-    product.accumulate = true;
+    product.accumulate = add;
     e.run(product);
 }
 
@@ -212,12 +213,14 @@ bool attention_backward(const Attention& a) {
         if (!memory) j.failed = true;
         for (i64 b = begin; b < end && memory; ++b) {
             Entry<T> entry{v, b};
-            for (i64 s = 0; s < v.keys; ++s) {
+            // The last rows see all keys that any row sees.
+            for (i64 s = v.queries > 0 ? entry.visible(v.queries - 1) : 0; s < v.keys; ++s) {
                 for (i64 i = 0; i < v.depth; ++i) entry.written(v.dk, s)[i] = 0;
                 for (i64 i = 0; i < v.width; ++i) entry.written(v.dv, s)[i] = 0;
             }
-            for (i64 block = 0; block < j.blocks; ++block)
-                backward_block(entry, block * j.rows, j.rows_in(block), reinterpret_cast<T*>(memory.data()));
+            for (i64 block = j.blocks - 1; block >= 0; --block)
+                backward_block(entry, block * j.rows, j.rows_in(block), reinterpret_cast<T*>(memory.data()),
+                               block < j.blocks - 1);
             if (entry.failed) j.failed = true;
         }
     }, &job);
