@@ -1,8 +1,9 @@
 """Times one program under several engines, turn by turn, after a check that all of them compute the same numbers.
 
 A shared machine changes its speed from second to second, so engines are timed in small batches, one after the other and
-in alternating order: whatever slows the machine down slows all of them. Reported are the medians, their ratio, and the
-median of the ratios of neighbouring batches.
+in alternating order: whatever slows the machine down slows all of them. A batch begins with a call that is not timed:
+in a user's program the caches hold what the same library has left there, not what another one has. Reported are the
+medians, their ratio, and the median of the ratios of neighbouring batches.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ def interleaved(runs: dict[str, Run], effort: Effort) -> dict[str, list[float]]:
                 until = time.perf_counter() + effort.settle
                 while time.perf_counter() < until:
                     runs[name]()
+            runs[name]()
             times[name].append(batch_seconds(runs[name], counts[name]))
         order.reverse()
     return times

@@ -57,11 +57,12 @@ def test_a_wrong_result_is_no_time() -> None:
 
 
 def test_turns_are_taken_and_alternate() -> None:
+    """Each of two calls here, the first of them not timed."""
     order: list[str] = []
     runs = {name: lambda n=name: order.append(n) for name in "ab"}
     times = measure.interleaved(runs, measure.Effort(seconds=0.0, batch=0.0, rounds=4))
     assert [len(t) for t in times.values()] == [4, 4]
-    assert "".join(order[-8:]) == "abbaabba"
+    assert "".join(order[-16:]) == "aabbbbaaaabbbbaa"
 
 
 def test_threads_that_have_slept_are_given_time_to_find_their_processors() -> None:
@@ -70,7 +71,7 @@ def test_threads_that_have_slept_are_given_time_to_find_their_processors() -> No
         measure.interleaved({"one": lambda: made.append(None)}, measure.Effort(0.0, 0.0, rounds=3, settle=settle))
         return len(made)
 
-    assert calls(0.0) < 10  # as many as are timed, and a few before
+    assert calls(0.0) < 13  # as many as are timed, and a few before
     assert calls(0.005) > 100
 
 
