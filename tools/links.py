@@ -42,9 +42,9 @@ def names(node: ast.stmt) -> list[str]:
 
 
 def in_cpp(text: str, symbol: str) -> int | None:
-    """The first line that opens a struct or a function of that name, not one that only calls or declares it."""
+    """The first line that opens a class or a function of that name, not one that only calls or declares it."""
     name = re.escape(symbol.split("::")[-1])
-    opens = re.compile(rf"^\s*(?:template.*>\s*)?(?:struct {name}\b|[\w:<>,&*\s]*[\w>&*]\s+[*&]?{name}\()")
+    opens = re.compile(rf"^\s*(?:template.*>\s*)?(?:(?:struct|class) {name}\b|[\w:<>,&*\s]*[\w>&*]\s+[*&]?{name}\()")
     for number, line in enumerate(text.splitlines(), start=1):
         if opens.match(line) and not line.rstrip().endswith(";") and not re.match(r"\s*(return|else|if)\b", line):
             return number

@@ -213,83 +213,140 @@ TGE_INLINE char* tiles_of(char* panels, i64 l, i64 k, i64 count, i64 depth) {
            l % panel_lines / lines * tile_bytes;
 }
 
-// The panels of `count` lines, one behind the other; number k of line l is from[l·across + k·along].
-//
-// Tried: splitting the next panel between the unit's instructions, which leave the vector units idle, or fetching ahead what
-// will be split next. Both take longer, since the unit itself is kept from reading its tiles.
-template <Side side>
-class Splitter {
+// What the vector units do while the matrix unit multiplies: a little between some of its instructions. The unit is held
+// back by its power (all zeros take a fifth less time), so that one piece for four tiles' products costs next to nothing.
+class Beside {
 public:
-    Splitter(const float* from, i64 across, i64 along, i64 count, i64 depth)
-        : from_(from), across_(across), along_(along), count_(count), depth_(depth) {}
+    // 16 pairs of vectors, evenly apart, that become the rows of three tiles.
+    struct Run {
+        const float *x = nullptr, *y = nullptr;
+        i64 step = 0;                // from a pair to the next
+        char* row = nullptr;
+        i64 apart = 0;               // from a tile to the next
+        const float* ahead = nullptr;  // what comes to the cache meanwhile, two lines for each pair
+        i64 ahead_step = 0, ahead_other = 0;
+        i64 left = 0;
+        Range range;                 // of this run and those before
 
-    // Returns what it has seen.
-    Range split(char* to) const {
-        Range range;  // not the caller's: here it stays in registers
-        if ((side == Side::a ? along_ : across_) != 1) {
-            // In the order in which the numbers lie, so that the processor fetches ahead.
-            if (along_ == 1)
-                for (i64 l = 0; l < count_; l += lines)
-                    for (i64 k = 0; k < depth_; k += depth_of_step) split_turned(l, k, tiles(to, l, k), apart(l), range);
-            else
-                for (i64 k = 0; k < depth_; k += depth_of_step)
-                    for (i64 l = 0; l < count_; l += lines) split_turned(l, k, tiles(to, l, k), apart(l), range);
-        } else if (side == Side::a) {
-            for (i64 l = 0; l < round_up(count_, lines); ++l) split_row(l, to, range);
-        } else {
-            for (i64 l = 0; l < count_; l += at_once)
-                for (i64 k = 0; k < depth_; k += depth_of_step)
-                    for (i64 i = 0; i < W; ++i) split_steps(l, least(l + at_once, count_), k, i, to, range);
+        TGE_INLINE void next() {
+            __builtin_prefetch(ahead);
+            __builtin_prefetch(ahead + ahead_other);
+            Split(Direct<float>::load(x), Direct<float>::load(y), range).store(row, apart);
+            x += step, y += step, row += tile_row, ahead += ahead_step;
+            --left;
         }
-        return range;
+    } run;
+    bool more = false;  // may there be another run?
+
+    // Begins the next run, if there is one.
+    virtual void refill() = 0;
+
+protected:
+    ~Beside() = default;
+};
+
+// The panels of `count` lines, one behind the other; number k of line l is from[l·across + k·along].
+template <Side side>
+class Splitter final : public Beside {
+public:
+    Splitter() = default;
+    Splitter(const float* from, i64 across, i64 along, i64 count, i64 depth, char* to) {
+        start(from, across, along, count, depth, to);
+    }
+    Splitter(const Splitter&) = delete;  // a run may be of numbers that lie here
+    Splitter& operator=(const Splitter&) = delete;
+
+    // Only now the last such work's range is forgotten.
+    void start(const float* from, i64 across, i64 along, i64 count, i64 depth, char* to) {
+        from_ = from, across_ = across, along_ = along, count_ = count, depth_ = depth, to_ = to;
+        turned_ = (side == Side::a ? along : across) != 1;
+        l_ = k_ = 0;
+        run.left = 0;
+        run.range = Range();
+        more = true;
+    }
+    // Does what is left, and returns what was seen of all.
+    Range finish() {
+        for (;;) {
+            Run rest = run;  // here it stays in registers
+            while (rest.left) rest.next();
+            run = rest;
+            refill();
+            if (!more) return run.range;
+        }
+    }
+    void refill() override {
+        more = k_ < depth_ && l_ < count_;
+        if (!more) return;
+        if (turned_) refill_turned();
+        else refill_straight();
     }
 
 private:
     static constexpr int W = Direct<float>::W;
-    // Lines of B: a row of these is written to so many places that the processor knows their pages by heart.
-    static constexpr i64 at_once = 6 * panel_lines;
     // n numbers, at most 16, of those that lie side by side; zeros for the others.
     static TGE_INLINE F first(const float* p, i64 n) {
         return n >= W ? Direct<float>::load(p) : n <= 0 ? F{} : load_first(p, n, F{});
     }
     const float* at(i64 line, i64 k) const { return from_ + line * across_ + k * along_; }
     i64 apart(i64 l) const { return bytes_apart(l, count_); }
-    char* tiles(char* to, i64 l, i64 k) const { return tiles_of(to, l, k, count_, depth_); }
+    char* tiles(i64 l, i64 k) const { return tiles_of(to_, l, k, count_, depth_); }
+    // From a row of a tile to the next, or with turned ones from one of what becomes its columns.
+    i64 step() const { return (side == Side::a) != turned_ ? across_ : along_; }
+    void begin(const float* x, const float* y, i64 step, char* row) {
+        run.x = x, run.y = y, run.step = step, run.row = row, run.apart = apart(l_), run.left = W;
+    }
+    void begin_here(char* row) {
+        begin(reinterpret_cast<const float*>(x_), reinterpret_cast<const float*>(y_), W, row);
+    }
+    // The next run's numbers.
+    void fetch() { run.ahead = at(l_, k_), run.ahead_step = step(), run.ahead_other = W * along_; }
 
-    // A row of A, whose numbers lie side by side …
-    TGE_INLINE void split_row(i64 l, char* to, Range& range) const {
-        const i64 step = apart(l);
-        char* row = tiles(to, l, 0) + l % lines * 64;
-        const float* p = at(l, 0);
-        i64 n = l < count_ ? depth_ : 0, k = 0;
-        for (; n >= depth_of_step; n -= depth_of_step, k += depth_of_step, p += depth_of_step, row += step_bytes(step)) {
-            __builtin_prefetch(p + across_);
-            __builtin_prefetch(p + across_ + W);
-            Split(Direct<float>::load(p), Direct<float>::load(p + W), range).store(row, step);
+    // Sixteen lines and a step of 32, as they lie: rows of a tile are lines of A, or of B the numbers in the same place …
+    void refill_straight() {
+        const i64 n = count_ - l_, have = depth_ - k_;
+        char* const row = tiles(l_, k_);
+        if (n >= lines && have >= depth_of_step) begin(at(l_, k_), at(l_, k_ + W), step(), row);
+        else {
+            for (i64 i = 0; i < W; ++i) {
+                const float *x = at(l_, k_) + i * step(), *y = at(l_, k_ + W) + i * step();
+                const i64 in_x = side == Side::a ? (i < n ? have : 0) : i < have ? n : 0;
+                const i64 in_y = side == Side::a ? (i < n ? have - W : 0) : i + W < have ? n : 0;
+                x_[i] = first(x, in_x), y_[i] = first(y, in_y);
+            }
+            begin_here(row);
         }
-        for (; k < depth_; n -= depth_of_step, k += depth_of_step, p += depth_of_step, row += step_bytes(step))
-            Split(first(p, n), first(p + W, n - W), range).store(row, step);
-    }
-    // … or two rows of B.
-    TGE_INLINE void split_steps(i64 from, i64 end, i64 k, i64 i, char* to, Range& range) const {
-        const float *p = at(from, k + i), *q = at(from, k + i + W);
-        const i64 n = depth_ - k - i;
-        // The next step's rows, or the next lines' first ones, come while these are split.
-        const i64 ahead = k + depth_of_step < depth_ ? depth_of_step * along_ : at_once - k * along_;
-        for (i64 l = from; l < end; l += lines, p += lines, q += lines) {
-            char* row = tiles(to, l, k) + i * 64;
-            __builtin_prefetch(p + ahead);
-            __builtin_prefetch(q + ahead);
-            if (count_ - l >= lines && n > W) Split(Direct<float>::load(p), Direct<float>::load(q), range).store(row, apart(l));
-            else Split(first(p, n > 0 ? count_ - l : 0), first(q, n > W ? count_ - l : 0), range).store(row, apart(l));
+        // B's next lines lie beside these, A's next numbers.
+        const bool other_half = side == Side::b && l_ % panel_lines == 0 && l_ + lines < count_;
+        if (other_half) l_ += lines;
+        else {
+            if (side == Side::b) l_ -= l_ % panel_lines;
+            advance(side == Side::b ? panel_lines : lines);
         }
+        fetch();
     }
-    // … or they have to be turned.
-    TGE_INLINE void split_turned(i64 l, i64 k, char* row, i64 apart, Range& range) const {
-        F x[W], y[W];
-        load_turned(l, k, x);
-        load_turned(l, k + W, y);
-        for (i64 i = 0; i < W; ++i, row += 64) Split(x[i], y[i], range).store(row, apart);
+    // … or turned.
+    void refill_turned() {
+        load_turned(l_, k_, x_);
+        load_turned(l_, k_ + W, y_);
+        begin_here(tiles(l_, k_));
+        advance(lines);
+        fetch();
+    }
+    // To the next step and then the next `by` lines, or the other way round: in the order in which the numbers lie, as far as
+    // panels allow, so that the processor fetches ahead.
+    void advance(i64 by) {
+        if (side == Side::a && turned_) {
+            l_ += by;
+            if (l_ < count_) return;
+            l_ = 0;
+            k_ += depth_of_step;
+        } else {
+            k_ += depth_of_step;
+            if (k_ < depth_) return;
+            l_ += by;
+            if (l_ < count_) k_ = 0;
+        }
     }
     // Numbers [k, k + 16) of lines [l, l + 16), in rows of what a tile has in its columns.
     TGE_INLINE void load_turned(i64 l, i64 k, F (&v)[W]) const {
@@ -300,10 +357,7 @@ private:
         const i64 step = by_line ? across_ : along_, within = by_line ? along_ : across_;
         if (within == 1 && vectors >= W && inside >= W) {
 #pragma GCC unroll 16
-            for (int i = 0; i < W; ++i) {
-                if (by_line) __builtin_prefetch(p + (i + W) * step);
-                v[i] = Direct<float>::load(p + i * step);
-            }
+            for (int i = 0; i < W; ++i) v[i] = Direct<float>::load(p + i * step);
         } else
             for (i64 i = 0; i < W; ++i, p += step) {
                 if (within == 1 || i >= vectors) v[i] = first(p, i < vectors ? inside : 0);
@@ -313,8 +367,12 @@ private:
         transpose(v);
     }
 
-    const float* from_;
-    i64 across_, along_, count_, depth_;
+    const float* from_ = nullptr;
+    i64 across_ = 0, along_ = 0, count_ = 0, depth_ = 0;
+    char* to_ = nullptr;
+    bool turned_ = false;
+    i64 l_ = 0, k_ = 0;  // where the next run begins
+    F x_[W], y_[W];      // a run's numbers, unless they are taken from where they lie
 };
 
 }  // namespace

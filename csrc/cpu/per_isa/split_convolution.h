@@ -119,7 +119,7 @@ struct SplitConvolution {
                     for (i64 tap = 0; tap < p.taps; ++tap)
                         by_tap[(o * p.taps + tap) * channels + c] = p.w(group)[(o * p.c.channels + c) * p.taps + tap];
             for (i64 k0 = 0; k0 < k(); k0 += depth)
-                Splitter<Side::a>(by_tap + k0, k(), 1, p.c.outputs, least(depth, k() - k0)).split(panels(group, k0));
+                Splitter<Side::a>(by_tap + k0, k(), 1, p.c.outputs, least(depth, k() - k0), panels(group, k0)).finish();
         }
     }
     void run(i64 batch, i64 group, i64 block, float* copy, char* planes) const {
@@ -261,7 +261,7 @@ struct SplitGradient {
                 }
             });
         }
-        seen_g.see(Splitter<Side::a>(g, line, 1, outputs, k).split(panels));
+        seen_g.see(Splitter<Side::a>(g, line, 1, outputs, k, panels).finish());
         if (!in_range(seen_x, seen_g, log2_above(k))) return false;
         for (i64 s = 0; s < k / depth_of_step; ++s)
             steps[s] = s * depth_of_step / length * parts * part + s * depth_of_step % length * row;

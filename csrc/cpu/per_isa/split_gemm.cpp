@@ -33,9 +33,10 @@ struct SplitProduct {
     explicit SplitProduct(const Gemm& gemm) : g(gemm) {
         depth = depth_of_block(g.k);
         blocks = (g.k + depth - 1) / depth;
-        // Of a transposed A long pieces of its rows are read.
+        // Of a transposed A long pieces of its rows are read. B is split beside the first band: low ones are a single band.
+        const i64 low_rows = 4 * panel_lines;
         band = g.a_col == 1 ? 0 : band_numbers / depth / panel_lines * panel_lines;
-        if (band < 2 * panel_lines) band = 2 * panel_lines;
+        if (band < low_rows) band = g.m <= low_rows ? low_rows : 2 * panel_lines;
         // A low A costs little to split again, and next to it a smaller block of B is nearer.
         const i64 low = 4 * g.m * depth, block = low < block_numbers / 4 ? block_numbers / 4 : least(low, block_numbers);
         across = (g.n * depth + block - 1) / block;
@@ -56,7 +57,8 @@ struct SplitProduct {
             rows_ahead = least(ahead_numbers / depth / panel_lines * panel_lines, rows);
     }
     i64 b_bytes() const { return panels_bytes(columns, depth); }
-    i64 memory() const { return b_bytes() + (rows_ahead ? 0 : panels_bytes(least(rows, band), depth)); }
+    i64 a_bytes() const { return panels_bytes(least(rows, band), depth); }  // of one band
+    i64 memory() const { return b_bytes() + (rows_ahead ? 0 : rows > band ? 2 * a_bytes() : a_bytes()); }
     i64 pieces() const { return by_depth ? blocks : across * down; }
 
     // Where a part of C is computed, and how it is finished.
@@ -82,41 +84,64 @@ struct SplitProduct {
         if (rows_ahead) return compute(first_row, least(first_row + rows_ahead, g.m), j0, j1, first_k, memory);
         for (i64 k0 = 0; k0 < g.k; k0 += depth) compute(i0, least(i0 + rows, g.m), j0, j1, k0, memory);
     }
-    // Rows [b0, b1) of A and the steps of the block of k that begins at k0.
-    void split_rows(i64 b0, i64 b1, i64 k0, i64 steps, char* panels) {
-        seen_a.see(Splitter<Side::a>(static_cast<const float*>(g.a) + b0 * g.a_row + k0 * g.a_col, g.a_row, g.a_col, b1 - b0,
-                                     steps).split(panels));
-    }
     i64 steps_from(i64 k0) const { return least(depth, g.k - k0); }
     // Band number n of the rows that are split ahead.
     void split_ahead(i64 n) {
-        const i64 steps = steps_from(first_k), b0 = first_row + n * band;
-        const i64 b1 = least(least(b0 + band, first_row + rows_ahead), g.m);
-        split_rows(b0, b1, first_k, steps, ahead + panel_bytes(panel_lines, steps) * (n * band / panel_lines));
+        const i64 steps = steps_from(first_k);
+        Splitter<Side::a> splitter;
+        start(splitter, first_row + n * band, least(first_row + rows_ahead, g.m), first_k, steps,
+              ahead + panel_bytes(panel_lines, steps) * (n * band / panel_lines));
+        seen_a.see(splitter.finish());
     }
-    // Of rows [i0, i1) and columns [j0, j1) the block of k that begins at k0.
+    // Of rows [i0, i1) and columns [j0, j1) the block of k that begins at k0. A panel of B and a band of A have to be there
+    // before their first tile; the next ones are split while the unit multiplies.
     void compute(i64 i0, i64 i1, i64 j0, i64 j1, i64 k0, char* memory) {
         const i64 steps = steps_from(k0);
         const i64 panel = panel_bytes(panel_lines, steps);
-        seen_b.see(Splitter<Side::b>(static_cast<const float*>(g.b) + k0 * g.b_row + j0 * g.b_col, g.b_col, g.b_row, j1 - j0,
-                                     steps).split(memory));
+        const auto b_panel = [&](i64 j) { return memory + panel * ((j - j0) / panel_lines); };
+        const auto a_band = [&](i64 b) {
+            return rows_ahead ? ahead + panel * ((b - i0) / panel_lines) : memory + b_bytes() + (b - i0) / band % 2 * a_bytes();
+        };
+        Splitter<Side::a> next_a;
+        Splitter<Side::b> next_b;
+        if (!rows_ahead) start(next_a, i0, i1, k0, steps, a_band(i0));
+        start(next_b, j0, j1, k0, steps, b_panel(j0));
         for (i64 b0 = i0; b0 < i1; b0 += band) {
             const i64 b1 = least(b0 + band, i1);
-            char* const a_panels = rows_ahead ? ahead + panel * ((b0 - i0) / panel_lines) : memory + b_bytes();
-            if (!rows_ahead) split_rows(b0, b1, k0, steps, a_panels);
-            for (i64 j = j0; j < j1; j += panel_lines)
+            if (!rows_ahead) seen_a.see(next_a.finish());
+            if (!rows_ahead && b1 < i1) start(next_a, b1, i1, k0, steps, a_band(b1));
+            for (i64 j = j0; j < j1; j += panel_lines) {
+                Beside* beside = &next_a;
+                if (b0 == i0) {
+                    seen_b.see(next_b.finish());
+                    if (j + panel_lines < j1) {
+                        start(next_b, j + panel_lines, j1, k0, steps, b_panel(j + panel_lines));
+                        beside = &next_b;
+                    }
+                }
                 for (i64 i = b0; i < b1; i += panel_lines)
                     multiply(least(panel_lines, b1 - i), least(panel_lines, j1 - j), target(i, j, k0, steps), steps,
-                             a_panels + panel * ((i - b0) / panel_lines), memory + panel * ((j - j0) / panel_lines));
+                             a_band(b0) + panel * ((i - b0) / panel_lines), b_panel(j), beside);
+            }
             if (g.activation && !by_depth && k0 + steps >= g.k) activate<float>(g, b0, b1, j0, j1 - j0);
         }
     }
+    // One band of A, or one panel of B, of the rows or columns up to `end`.
+    void start(Splitter<Side::a>& splitter, i64 i, i64 end, i64 k0, i64 steps, char* to) const {
+        splitter.start(static_cast<const float*>(g.a) + i * g.a_row + k0 * g.a_col, g.a_row, g.a_col, least(band, end - i),
+                       steps, to);
+    }
+    void start(Splitter<Side::b>& splitter, i64 j, i64 end, i64 k0, i64 steps, char* to) const {
+        splitter.start(static_cast<const float*>(g.b) + k0 * g.b_row + j * g.b_col, g.b_col, g.b_row,
+                       least(panel_lines, end - j), steps, to);
+    }
     // m rows and n columns of C.
-    static void multiply(i64 m, i64 n, const Target& to, i64 steps, const char* a_panel, const char* b_panel) {
+    static void multiply(i64 m, i64 n, const Target& to, i64 steps, const char* a_panel, const char* b_panel,
+                         Beside* beside) {
         const Tiles a = tiles_of_panel(a_panel, m), b = tiles_of_panel(b_panel, n);
         const i64 unit_steps = (steps + depth_of_step - 1) / depth_of_step;
         if (!to.add && !to.bias && !to.row_bias && m % lines == 0 && n % lines == 0) {
-            split_tile(m, n, unit_steps, a, b, to.c, to.row * static_cast<i64>(sizeof(float)));
+            split_tile(m, n, unit_steps, a, b, to.c, to.row * static_cast<i64>(sizeof(float)), beside);
             return;
         }
         if (to.add)
@@ -125,7 +150,7 @@ struct SplitProduct {
                 __builtin_prefetch(to.c + r * to.row + n - 1, 1);
             }
         alignas(64) float tile[panel_lines * panel_lines];
-        split_tile(m, n, unit_steps, a, b, tile, panel_lines * sizeof(float));
+        split_tile(m, n, unit_steps, a, b, tile, panel_lines * sizeof(float), beside);
         finish_tile(tile, m, n, to.c, to.row, to.add, to.bias, to.row_bias);
     }
     // C from the sums of the blocks, in the order in which one thread adds them.

@@ -15,7 +15,7 @@ namespace tge {
 namespace TGE_ISA {
 namespace {
 
-constexpr i64 band_rows = 4 * panel_lines;
+constexpr i64 band_rows = 2 * panel_lines;
 constexpr i64 most_weights = i64{3} << 15;  // numbers of w: split 590 KB, and as much again for what is written
 constexpr i64 sums_of_panel = panel_lines * panel_lines;
 
@@ -39,15 +39,17 @@ struct LayerGradients {
 
     // Where what one thread works with lies.
     struct Memory {
-        i64 w, x, slopes_split, slopes;
+        i64 w, x, slopes_split, turned_split, slopes;
         explicit Memory(const LayerGradients& g)
             : w(panels_bytes(g.l.inputs, g.l.outputs)),
               x(panels_bytes(g.l.inputs, band_rows)),
-              slopes_split(panels_bytes(band_rows, g.l.outputs) + panels_bytes(g.l.outputs, band_rows)),
+              slopes_split(panels_bytes(band_rows, g.l.outputs)),
+              turned_split(panels_bytes(g.l.outputs, band_rows)),
               slopes(g.l.derivative ? band_rows * g.l.outputs * static_cast<i64>(sizeof(float)) : 0) {}
-        unsigned long bytes() const { return static_cast<unsigned long>(w + x + slopes_split + slopes); }
+        unsigned long bytes() const { return static_cast<unsigned long>(w + x + slopes_split + turned_split + slopes); }
     };
 
+    // What comes next is split while the unit multiplies.
     void compute(i64 chunk) {
         const Memory size(*this);
         const Scratch memory(size.bytes());
@@ -55,33 +57,43 @@ struct LayerGradients {
             failed = true;
             return;
         }
-        char *const w = memory.data(), *const x = w + size.w, *const split = x + size.x;
-        float* const slopes = reinterpret_cast<float*>(split + size.slopes_split);
+        char *const w = memory.data(), *const x = w + size.w, *const split = x + size.x, *const turned = split + size.slopes_split;
+        float* const slopes = reinterpret_cast<float*>(turned + size.turned_split);
         const i64 begin = chunk * rows, end = least(begin + rows, l.rows);
         double* const totals = db + (chunk - first) * l.outputs;
         for (i64 i = 0; i < l.outputs; ++i) totals[i] = 0;
         const Unit unit;
-        seen_w.see(Splitter<Side::b>(static_cast<const float*>(l.w), l.w_col, l.w_row, l.inputs, l.outputs).split(w));
-        for (i64 r = begin; r < end && !failed; r += band_rows) {
+        seen_w.see(Splitter<Side::b>(static_cast<const float*>(l.w), l.w_col, l.w_row, l.inputs, l.outputs, w).finish());
+        Splitter<Side::a> next;
+        const auto begin_band = [&](i64 r) {
             const i64 count = least(band_rows, end - r);
             const float* const g = slopes_of(r, count, slopes);
             if (l.db) add_columns(g, count, totals);
-            seen_slopes.see(Splitter<Side::a>(g, l.outputs, 1, count, l.outputs).split(split));
+            next.start(g, l.outputs, 1, count, l.outputs, split);
+            return g;
+        };
+        const float* g = begin_band(begin);
+        for (i64 r = begin; r < end && !failed; r += band_rows) {
+            const i64 count = least(band_rows, end - r);
+            seen_slopes.see(next.finish());
+            Splitter<Side::a> next_turned(g, 1, l.outputs, l.outputs, count, turned);
+            Splitter<Side::b> next_x(static_cast<const float*>(l.x) + r * l.x_row, 1, l.x_row, l.inputs, count, x);
             multiply(count, l.inputs, l.outputs, split, w, [&](const Place& p, i64 steps, const Tiles& a, const Tiles& b) {
+                Beside* const beside = next_turned.more ? static_cast<Beside*>(&next_turned) : &next_x;
                 float* const dx = static_cast<float*>(l.dx) + (r + p.i) * l.inputs + p.j;
                 if (p.m % lines == 0 && p.n % lines == 0)
-                    return split_tile<false>(p.m, p.n, steps, a, b, dx, l.inputs * static_cast<i64>(sizeof(float)));
+                    return split_tile(p.m, p.n, steps, a, b, dx, l.inputs * static_cast<i64>(sizeof(float)), beside);
                 alignas(64) float sums[sums_of_panel];
-                split_tile<false>(p.m, p.n, steps, a, b, sums, panel_lines * sizeof(float));
+                split_tile(p.m, p.n, steps, a, b, sums, panel_lines * sizeof(float), beside);
                 finish_tile(sums, p.m, p.n, dx, l.inputs, false, nullptr, nullptr);
             });
-            Splitter<Side::a>(g, 1, l.outputs, l.outputs, count).split(split);
-            const float* const inputs = static_cast<const float*>(l.x) + r * l.x_row;
-            seen_x.see(Splitter<Side::b>(inputs, 1, l.x_row, l.inputs, count).split(x));
+            next_turned.finish();
+            seen_x.see(next_x.finish());
+            if (r + band_rows < end) g = begin_band(r + band_rows);
             float* const sums = dw + (chunk - first) * sums_of_chunk();
-            multiply(l.outputs, l.inputs, count, split, x, [&](const Place& p, i64 steps, const Tiles& a, const Tiles& b) {
+            multiply(l.outputs, l.inputs, count, turned, x, [&](const Place& p, i64 steps, const Tiles& a, const Tiles& b) {
                 float* const c = sums + (p.i / panel_lines * wide + p.j / panel_lines) * sums_of_panel;
-                (r == begin ? split_tile<false> : split_tile<true>)(p.m, p.n, steps, a, b, c, panel_lines * sizeof(float));
+                (r == begin ? split_tile<false> : split_tile<true>)(p.m, p.n, steps, a, b, c, panel_lines * sizeof(float), &next);
             });
             if (!stands()) failed = true;
         }

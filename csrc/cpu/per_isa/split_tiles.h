@@ -45,8 +45,8 @@ TGE_INLINE Tiles tiles_of_panel(const char* panel, i64 n) {
 // c (16·M, 16·N), its rows `c_row` bytes apart, = the sum over `steps` of a (16·M lines) times b (16·N lines), or this goes
 // on with the sum that c holds. The six products of a step come in such an order that each needs one new part. The same
 // order for every size: an element's sum does not depend on where it lies.
-template <int M, int N, bool goes_on>
-void split_tile(i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) {
+template <int M, int N, bool goes_on, bool busy>
+void split_tile(i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row, [[maybe_unused]] Beside* beside) {
     const i64 a_row = a.row, b_row = b.row, a_part = a.part, b_part = b.part, a_half = a.half, b_half = b.half;
     char* const bottom = reinterpret_cast<char*>(c) + lines * c_row;
     char* const right = reinterpret_cast<char*>(c + lines);
@@ -70,11 +70,30 @@ void split_tile(i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) 
         if constexpr (N > 1) TGE_LOAD(7, p + b_half, b_row);
     };
     const char* ahead = nullptr;
+    const char *fetched = reinterpret_cast<const char*>(c), *const all = fetched + 16 * M * c_row;
+    Beside::Run run;
+    if constexpr (busy) run = beside->run;
     const auto multiply = [&]() __attribute__((always_inline)) {
         TGE_MULTIPLY(0, 4, 6);
+        if constexpr (busy) {
+            if (run.left) run.next();
+            else if (beside->more) {
+                beside->run = run;
+                beside->refill();
+                run = beside->run;
+            }
+        }
         if constexpr (N > 1) TGE_MULTIPLY(1, 4, 7);
         if constexpr (M > 1) TGE_MULTIPLY(2, 5, 6);
         if constexpr (M > 1 && N > 1) TGE_MULTIPLY(3, 5, 7);
+        // C will be written, whatever lies there.
+        if (!goes_on && fetched < all) {
+            __builtin_prefetch(fetched, 0, 2);
+            if (N > 1) __builtin_prefetch(fetched + tile_row, 0, 2);
+            __builtin_prefetch(fetched + c_row, 0, 2);
+            if (N > 1) __builtin_prefetch(fetched + c_row + tile_row, 0, 2);
+            fetched += 2 * c_row;
+        }
         // The next step of a panel of B comes to the first cache while the unit multiplies.
         if (!ahead) return;
 #pragma GCC unroll 16
@@ -91,6 +110,7 @@ void split_tile(i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) 
         load_a(p + 2 * a_part), multiply();
         load_a(p), multiply();
     }
+    if constexpr (busy) beside->run = run;
     TGE_STORE(0, c, c_row);
     if constexpr (N > 1) TGE_STORE(1, right, c_row);
     if constexpr (M > 1) TGE_STORE(2, bottom, c_row);
@@ -103,9 +123,12 @@ void split_tile(i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) 
 
 // The kernel for m and n lines, 32 at most.
 template <bool goes_on = false>
-TGE_INLINE void split_tile(i64 m, i64 n, i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row) {
-    if (m > lines) (n > lines ? split_tile<2, 2, goes_on> : split_tile<2, 1, goes_on>)(steps, a, b, c, c_row);
-    else (n > lines ? split_tile<1, 2, goes_on> : split_tile<1, 1, goes_on>)(steps, a, b, c, c_row);
+TGE_INLINE void split_tile(i64 m, i64 n, i64 steps, const Tiles& a, const Tiles& b, float* c, i64 c_row,
+                           Beside* beside = nullptr) {
+    if (m > lines && n > lines && beside && beside->more) return split_tile<2, 2, goes_on, true>(steps, a, b, c, c_row, beside);
+    const auto kernel = m > lines ? (n > lines ? split_tile<2, 2, goes_on, false> : split_tile<2, 1, goes_on, false>)
+                                  : (n > lines ? split_tile<1, 2, goes_on, false> : split_tile<1, 1, goes_on, false>);
+    kernel(steps, a, b, c, c_row, nullptr);
 }
 
 // A tile of sums, rows of 32, becomes a part of C: m rows and n columns. Biases are there or not.
