@@ -73,6 +73,11 @@ void add_optimisers(std::vector<Kernel>& list);
 
 // Creates one Python function per kernel in the module.
 void define_kernels(py::module_& module);
+// A function of METH_FASTCALL, as a table of methods takes it.
+inline PyCFunction as_method(PyObject* (*function)(PyObject*, PyObject* const*, Py_ssize_t)) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function));
+}
 void define_collector(py::module_& module);
+void define_checks(py::module_& module);
 
 }  // namespace tge

@@ -35,9 +35,6 @@ PyObject* change_node(PyObject* const* args, Py_ssize_t count, Change change) {
 PyObject* hide_node(PyObject*, PyObject* const* args, Py_ssize_t count) { return change_node(args, count, hide); }
 PyObject* show_node(PyObject*, PyObject* const* args, Py_ssize_t count) { return change_node(args, count, show); }
 
-PyCFunction as_method(PyObject* (*function)(PyObject*, PyObject* const*, Py_ssize_t)) {
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function));
-}
 PyMethodDef functions[] = {
     {"hide_node", as_method(hide_node), METH_FASTCALL,
      "hide_node(node, edges, saved)\n--\n\nLet the cycle collector pass over a node and what it consists of."},

@@ -43,6 +43,7 @@ isa, available_isas = _native.isa, _native.available_isas
 set_num_threads, get_num_threads = _native.set_num_threads, _native.get_num_threads
 memory_stats, empty_cache = _native.memory_stats, _native.empty_cache
 hide_node, show_node = _native.hide_node, _native.show_node
+alike, linear_fits, of_one_dtype = _native.alike, _native.linear_fits, _native.of_one_dtype
 same_places = _native.same_places
 
 

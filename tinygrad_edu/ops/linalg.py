@@ -94,6 +94,8 @@ class LinearActivation(Operation):
         return (*K.linear_backward(g, x if dw else None, w if dx else None, saved, ctx.constants, db), None)
 
 
+_fits = getattr(K, "linear_fits", None)  # says quickly that all is well; nothing else
+
 ACTIVATIONS = {"relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh, "gelu": Gelu, "gelu_tanh": Gelu, "silu": Silu}
 
 
@@ -147,6 +149,11 @@ def linear_activation(x: Any, weight: Any, bias: Any, activation: str) -> Any:
 
 def _check_linear(input: Any, weight: Any, bias: Any) -> None:
     x, w, b = input._array, weight._array, None if bias is None else bias._array
+    if _fits is None or not _fits(x, w, b):
+        _check_carefully(x, w, b)
+
+
+def _check_carefully(x: Array, w: Array, b: Array | None) -> None:
     sx, sw, dtype = x.shape, w.shape, x.dtype  # asked for once: each makes an object
     if len(sw) != 2 or not sx or sx[-1] != sw[1]:
         hint = "; did you mean weight.T?" if len(sw) == 2 and sx and sx[-1] == sw[0] else ""

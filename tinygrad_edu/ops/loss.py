@@ -74,19 +74,19 @@ class MSE(Operation):
     @staticmethod
     def forward(ctx: Any, x: Array, y: Array, reduction: str) -> Array:
         ctx.save_for_backward(x, y)
-        ctx.reduction = reduction
+        ctx.constants = reduction
         return K.mse(x, y, reduction)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
         x, y = ctx.saved_tensors
-        dx = g * (2 / max(x.numel(), 1) if ctx.reduction == "mean" else 2) * (x - y)
+        dx = g * (2 / max(x.numel(), 1) if ctx.constants == "mean" else 2) * (x - y)
         return dx, -dx if ctx.needs_input_grad[1] else None, None
 
     @staticmethod
     def fused_backward(ctx: Any, g: Array) -> Any:
         x, y = ctx.saved_arrays
-        dx = K.mse_backward(g, x, y, ctx.reduction)
+        dx = K.mse_backward(g, x, y, ctx.constants)
         return dx, K.neg(dx) if ctx.needs_input_grad[1] else None, None
 
 
@@ -164,14 +164,16 @@ def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, sm
     return losses.sum() / max(input.numel() // max(input.shape[dim], 1), 1) if reduction == "mean" else losses.sum()
 
 
+_alike = getattr(K, "alike", None)  # says quickly that two arrays have one shape and dtype; nothing else
+
+
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """(input − target)², averaged, summed, or each. Shapes must be equal: broadcasting here is nearly always a bug."""
     check_reduction(reduction, "mse_loss")
     if not isinstance(input, Variable) or not isinstance(target, Variable):
         raise KindError(f"mse_loss: expected two tensors, got {type(input).__name__} and {type(target).__name__}")
-    check_same_shape(input, target, "mse_loss")
-    dtype = input._array.dtype
-    if dtype.kind != "f" or target._array.dtype is not dtype:
+    if _alike is None or not _alike(input._array, target._array):
+        check_same_shape(input, target, "mse_loss")
         input, target = promoted(input, target, at_least=2)
     return applied(MSE, (input, target, reduction))
 

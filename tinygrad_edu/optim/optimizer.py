@@ -17,6 +17,7 @@ from ..errors import InputError, KindError
 from ..kernels import K, beside
 from ..tensor import HookHandle, Tensor
 
+_of_one_dtype = getattr(K, "of_one_dtype", None)  # says quickly that they are; nothing else
 NUMBERS = {"step", "mu_product", "eta", "mu"}  # entries of a state that are numbers here and 0-d tensors in PyTorch
 
 
@@ -212,6 +213,8 @@ def _by_dtype(chosen: list[Any]) -> list[list[Any]]:
     TypeError if a gradient has another dtype than its parameter.
     """
     arrays, gradients = arrays_of(chosen), gradients_of(chosen)
+    if _of_one_dtype is not None and _of_one_dtype(arrays, gradients):
+        return [chosen]
     several = False
     for i in range(len(arrays)):
         dtype = arrays[i].dtype
