@@ -96,3 +96,10 @@ def test_mse_of_unlike_dtypes() -> None:
 def test_linear_of_unlike_dtypes() -> None:
     with pytest.raises(KindError, match="must be one float dtype"):
         tg.nn.functional.linear(tg.ones(2, 3), tg.ones(4, 3, dtype=tg.float64))
+
+
+def test_linear_of_what_is_no_tensor() -> None:
+    x, w = tg.ones(2, 3), tg.ones(4, 3)
+    for arguments in ((x.numpy(), w), (x, None), (x, w, 3.0), (None, w, None)):
+        with pytest.raises(KindError, match="they must be tensors, or None for no bias"):
+            tg.nn.functional.linear(*arguments)  # type: ignore[arg-type]

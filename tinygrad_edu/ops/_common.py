@@ -178,9 +178,11 @@ def promoted(a: Any, b: Any, at_least: int = 0) -> tuple[Any, Any]:
 def operands(a: Any, b: Any, at_least: int = 0) -> tuple[Any, Any]:
     """Like `promoted`, but a Python number beside a tensor of floats stays one: the kernels take it as it is."""
     if isinstance(a, Variable):
-        dtype = a._array.dtype
+        x = a
+        dtype = x._array.dtype
         if isinstance(b, Variable):
-            if dtype is b._array.dtype and (dtype.kind == "f" or not at_least):
+            y = b
+            if dtype is y._array.dtype and (not at_least or dtype.kind == "f"):
                 return a, b
         elif dtype.kind == "f" and (type(b) is float or type(b) is int):
             return a, b

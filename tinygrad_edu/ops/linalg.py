@@ -148,9 +148,16 @@ def linear_activation(x: Any, weight: Any, bias: Any, activation: str) -> Any:
 
 
 def _check_linear(input: Any, weight: Any, bias: Any) -> None:
-    x, w, b = input._array, weight._array, None if bias is None else bias._array
-    if _fits is None or not _fits(x, w, b):
-        _check_carefully(x, w, b)
+    tensors = isinstance(input, Variable) and isinstance(weight, Variable)
+    if not tensors or not (bias is None or isinstance(bias, Variable)):
+        raise KindError(
+            f"linear: input, weight and bias are {type(input).__name__}, {type(weight).__name__} and "
+            f"{type(bias).__name__}; they must be tensors, or None for no bias: make them such with tg.tensor(…)"
+        )
+    x, w, b = input, weight, bias
+    arrays = x._array, w._array, None if b is None else b._array
+    if _fits is None or not _fits(*arrays):
+        _check_carefully(*arrays)
 
 
 def _check_carefully(x: Array, w: Array, b: Array | None) -> None:

@@ -172,7 +172,8 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     check_reduction(reduction, "mse_loss")
     if not isinstance(input, Variable) or not isinstance(target, Variable):
         raise KindError(f"mse_loss: expected two tensors, got {type(input).__name__} and {type(target).__name__}")
-    if _alike is None or not _alike(input._array, target._array):
+    x, y = input, target
+    if _alike is None or not _alike(x._array, y._array):
         check_same_shape(input, target, "mse_loss")
         input, target = promoted(input, target, at_least=2)
     return applied(MSE, (input, target, reduction))
