@@ -50,20 +50,15 @@ struct LayerGradients {
     };
 
     // What comes next is split while the unit multiplies.
-    void compute(i64 chunk) {
-        const Memory size(*this);
-        const Scratch memory(size.bytes());
-        if (!memory) {
-            failed = true;
-            return;
-        }
-        char *const w = memory.data(), *const x = w + size.w, *const split = x + size.x, *const turned = split + size.slopes_split;
+    void compute(i64 chunk, const Memory& size, char* memory, bool w_is_split) {
+        char *const w = memory, *const x = w + size.w, *const split = x + size.x, *const turned = split + size.slopes_split;
         float* const slopes = reinterpret_cast<float*>(turned + size.turned_split);
         const i64 begin = chunk * rows, end = least(begin + rows, l.rows);
         double* const totals = db + (chunk - first) * l.outputs;
         for (i64 i = 0; i < l.outputs; ++i) totals[i] = 0;
         const Unit unit;
-        seen_w.see(Splitter<Side::b>(static_cast<const float*>(l.w), l.w_col, l.w_row, l.inputs, l.outputs, w).finish());
+        if (!w_is_split)
+            seen_w.see(Splitter<Side::b>(static_cast<const float*>(l.w), l.w_col, l.w_row, l.inputs, l.outputs, w).finish());
         Splitter<Side::a> next;
         const auto begin_band = [&](i64 r) {
             const i64 count = least(band_rows, end - r);
@@ -140,6 +135,17 @@ struct LayerGradients {
                             static_cast<float*>(l.dw) + i * l.inputs + j, l.inputs, chunk > 0, nullptr, nullptr);
         for (i64 i = 0; i < l.outputs; ++i) totals[i] += db[(chunk - first) * l.outputs + i];
     }
+    // What one thread does. If it is the only one, it adds up as well.
+    void work(i64 begin, i64 end, double* all) {
+        const Memory size(*this);
+        const Scratch memory(size.bytes());
+        if (!memory) failed = true;
+        for (i64 chunk = begin; chunk < end && !failed; ++chunk) {
+            if (all) first = chunk;
+            compute(chunk, size, memory.data(), chunk > begin);
+            if (all && !failed) add_chunk(chunk, all);
+        }
+    }
     bool run() {
         const i64 at_once = least(num_threads(), chunks);
         const Scratch sums(static_cast<unsigned long>(at_once * sums_of_chunk()) * sizeof(float));
@@ -149,13 +155,15 @@ struct LayerGradients {
         double* const all = reinterpret_cast<double*>(totals.data());
         db = all + l.outputs;
         for (i64 i = 0; i < l.outputs; ++i) all[i] = 0;
-        for (first = 0; first < chunks && !failed; first += at_once) {
-            parallel_for(least(at_once, chunks - first), 1, [](void* context, i64 begin, i64 end, int) {
-                LayerGradients& g = *static_cast<LayerGradients*>(context);
-                for (i64 chunk = begin; chunk < end; ++chunk) g.compute(g.first + chunk);
-            }, this);
-            for (i64 chunk = first; chunk < least(first + at_once, chunks) && !failed; ++chunk) add_chunk(chunk, all);
-        }
+        if (at_once == 1) work(0, chunks, all);
+        else
+            for (first = 0; first < chunks && !failed; first += at_once) {
+                parallel_for(least(at_once, chunks - first), 1, [](void* context, i64 begin, i64 end, int) {
+                    LayerGradients& g = *static_cast<LayerGradients*>(context);
+                    g.work(g.first + begin, g.first + end, nullptr);
+                }, this);
+                for (i64 chunk = first; chunk < least(first + at_once, chunks) && !failed; ++chunk) add_chunk(chunk, all);
+            }
         for (i64 i = 0; l.db && i < l.outputs; ++i) static_cast<float*>(l.db)[i] = static_cast<float>(all[i]);
         return !failed;
     }
