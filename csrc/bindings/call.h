@@ -79,5 +79,6 @@ inline PyCFunction as_method(PyObject* (*function)(PyObject*, PyObject* const*, 
 }
 void define_collector(py::module_& module);
 void define_checks(py::module_& module);
+void define_modules(py::module_& module);
 
 }  // namespace tge

@@ -1,5 +1,7 @@
 // What is nearly always so, asked without making an object of each shape and dtype. A "no" says only that it is for the
 // caller to find out, and to put into words.
+#include <algorithm>
+
 #include "call.h"
 
 namespace tge {
@@ -7,6 +9,10 @@ namespace {
 
 const py::detail::PyArray_Proxy* array_of(PyObject* object) {
     return py::detail::npy_api::get().PyArray_Check_(object) ? py::detail::array_proxy(object) : nullptr;
+}
+
+bool have_one_shape(const py::detail::PyArray_Proxy* a, const py::detail::PyArray_Proxy* b) {
+    return a->nd == b->nd && std::equal(a->dimensions, a->dimensions + a->nd, b->dimensions);
 }
 
 bool is_floating(const py::detail::PyArray_Proxy* array) {
@@ -51,9 +57,28 @@ PyObject* alike(PyObject*, PyObject* const* args, Py_ssize_t count) {
         return nullptr;
     }
     const auto *a = array_of(args[0]), *b = array_of(args[1]);
-    if (!a || !b || a->descr != b->descr || !is_floating(a) || a->nd != b->nd) Py_RETURN_FALSE;
-    for (int d = 0; d < a->nd; ++d)
-        if (a->dimensions[d] != b->dimensions[d]) Py_RETURN_FALSE;
+    if (!a || !b || a->descr != b->descr || !is_floating(a)) Py_RETURN_FALSE;
+    return PyBool_FromLong(have_one_shape(a, b));
+}
+
+// Whether the first array has the shape of the second, or is of the shape that the second is.
+PyObject* same_shape(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "expected an array, and another or a shape");
+        return nullptr;
+    }
+    const auto* a = array_of(args[0]);
+    if (!a) Py_RETURN_FALSE;
+    if (const auto* b = array_of(args[1]))
+        return PyBool_FromLong(have_one_shape(a, b));
+    if (!PyTuple_CheckExact(args[1]) || PyTuple_GET_SIZE(args[1]) != a->nd) Py_RETURN_FALSE;
+    for (int d = 0; d < a->nd; ++d) {
+        PyObject* size = PyTuple_GET_ITEM(args[1], d);
+        if (!PyLong_CheckExact(size) || PyLong_AsSsize_t(size) != a->dimensions[d]) {
+            PyErr_Clear();  // of a number too large
+            Py_RETURN_FALSE;
+        }
+    }
     Py_RETURN_TRUE;
 }
 
@@ -64,6 +89,9 @@ PyMethodDef functions[] = {
      "linear_fits(x, w, b)\n--\n\nTrue if these are arrays of a layer, of one float dtype; False if that is to be found out."},
     {"of_one_dtype", as_method(of_one_dtype), METH_FASTCALL,
      "of_one_dtype(arrays, others)\n--\n\nTrue if all are arrays of one dtype; False if that is to be found out."},
+    {"same_shape", as_method(same_shape), METH_FASTCALL,
+     "same_shape(array, like)\n--\n\nTrue if an array has the shape `like`, or that of the array `like`; False if that is to "
+     "be found out."},
     {nullptr, nullptr, 0, nullptr},
 };
 

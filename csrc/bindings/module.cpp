@@ -67,6 +67,7 @@ PYBIND11_MODULE(_native, module) {
     define_kernels(module);
     define_collector(module);
     define_checks(module);
+    define_modules(module);
     module.def("set_fallbacks", set_fallbacks, "Takes the functions that serve what no compiled kernel does.");
     module.def("counters", counters, "Kernel → (calls served here, {reason: calls handed to the reference}).");
     module.def("same_places", same_places, "Whether two arrays are the same memory, seen in the same way.");

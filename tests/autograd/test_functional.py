@@ -375,3 +375,42 @@ def test_grad_modes_decorate_functions_and_generators() -> None:
         tg.set_grad_enabled(True)
         assert tg.is_grad_enabled()
     assert tg.is_grad_enabled()
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_pass_is_recorded_if_its_graph_is_wanted_whatever_holds_outside(create_graph: bool, outside: bool) -> None:
+    said: dict[str, bool] = {}
+
+    def says(name: str) -> Any:
+        def hook(*_: Any) -> None:
+            said[name] = tg.is_grad_enabled()
+
+        return hook
+
+    class Double(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            says("derivative")()
+            return 2 * g
+
+    for watched in ("leaf", "result", "derivative", "accumulated", "nothing"):
+        x = tg.ones(3, requires_grad=True)
+        y = x * 3
+        if watched == "leaf":
+            x.register_hook(says(watched))
+        if watched == "result":
+            y.register_hook(says(watched))
+        if watched == "accumulated":
+            x.register_post_accumulate_grad_hook(says(watched))
+        z = Double.apply(y) if watched == "derivative" else y.exp()
+        loss = (z * z).sum()
+        with tg.set_grad_enabled(outside):
+            loss.backward(create_graph=create_graph)
+            assert tg.is_grad_enabled() == outside
+        assert x.grad.requires_grad == create_graph
+    assert said == dict.fromkeys(("leaf", "result", "derivative", "accumulated"), create_graph)

@@ -30,6 +30,17 @@ def test_alike() -> None:
 
 
 @compiled
+def test_same_shape() -> None:
+    for a, b in itertools.product(arrays(), arrays()):
+        assert K.same_shape(a, b) == (a.shape == b.shape)
+        assert K.same_shape(a, b.shape) == (a.shape == b.shape)
+    x = np.zeros((2, 3))
+    for other in (None, 2, [2, 3], (2.0, 3), (2, 1 << 80), (2, None)):
+        assert not K.same_shape(x, other)
+        assert not K.same_shape(other, x)
+
+
+@compiled
 def test_linear_fits() -> None:
     seen = set()
     for x, w in itertools.product(arrays(), arrays()):
@@ -68,11 +79,11 @@ def test_what_is_no_array_is_left_to_the_careful_ones() -> None:
 
 
 @compiled
-@pytest.mark.parametrize("check", ["alike", "linear_fits", "of_one_dtype"])
+@pytest.mark.parametrize("check", ["alike", "linear_fits", "of_one_dtype", "same_shape"])
 def test_wrong_arguments_are_refused(check: str) -> None:
     x = np.zeros(2, np.float32)
     for arguments in ((), (x,), (x, x, x, x), (x, 1)):
-        if check == "alike" and len(arguments) == 2:
+        if check in ("alike", "same_shape") and len(arguments) == 2:
             continue
         with pytest.raises(TypeError, match="expected"):
             getattr(K, check)(*arguments)
@@ -103,3 +114,42 @@ def test_linear_of_what_is_no_tensor() -> None:
     for arguments in ((x.numpy(), w), (x, None), (x, w, 3.0), (None, w, None)):
         with pytest.raises(KindError, match="they must be tensors, or None for no bias"):
             tg.nn.functional.linear(*arguments)  # type: ignore[arg-type]
+
+
+HOOK_KINDS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+@compiled
+@pytest.mark.parametrize("kind", HOOK_KINDS)
+def test_has_no_hooks(kind: str) -> None:
+    layer = tg.nn.Linear(2, 2)
+    assert K.has_no_hooks(layer)
+    hooks = getattr(layer, kind)
+    hooks[0] = "a hook"
+    assert not K.has_no_hooks(layer)
+    hooks.clear()
+    assert K.has_no_hooks(layer)
+    layer.__dict__[kind] = None  # what it means is for others to find out
+    assert not K.has_no_hooks(layer)
+    del layer.__dict__[kind]
+    assert not K.has_no_hooks(layer)
+    with pytest.raises(AttributeError, match=r"call super\(\).__init__\(\)"):
+        layer(tg.ones(1, 2))
+
+
+@compiled
+def test_weight_and_bias() -> None:
+    layer = tg.nn.Linear(2, 3)
+    weight, bias = K.weight_and_bias(layer)
+    assert weight is layer.weight
+    assert bias is layer.bias
+    assert K.weight_and_bias(tg.nn.Linear(2, 3, bias=False))[1] is None
+    del layer._parameters["bias"]
+    assert K.weight_and_bias(layer) is None
+    layer.bias = tg.ones(3)  # an attribute as any other: it is found, only not so quickly
+    assert layer._weight_and_bias()[1] is layer.bias
+    assert layer(tg.zeros(1, 2)).tolist() == [[1.0] * 3]
+    assert K.weight_and_bias(tg.nn.ReLU()) is None
+    for check in (K.weight_and_bias, K.has_no_hooks):
+        with pytest.raises(AttributeError):
+            check(3)

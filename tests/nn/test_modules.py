@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import weakref
 from collections import OrderedDict
 from typing import Any
 
@@ -117,6 +118,38 @@ def test_deep_copies_and_pickles_are_independent() -> None:
         assert model[0].weight.abs().sum().item() > 0
     tied = copy.deepcopy(Tied())
     assert tied.first.weight is tied.second.weight
+
+
+def test_a_module_is_an_object_like_any_other() -> None:
+    class Base:
+        def greeting(self) -> str:
+            return "hello"
+
+    class Model(nn.Module, Base):
+        forward = staticmethod(lambda x: x + 1)
+
+        def __getattr__(self, name: str) -> Any:
+            return 3 if name == "three" else super().__getattr__(name)
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return super().__call__(*args, **kwargs), "called"
+
+    model = Model()
+    model.layer = nn.Linear(2, 2)
+    assert (model(4), model.three, model.greeting()) == ((5, "called"), 3, "hello")
+    assert model.layer.weight.shape == (2, 2)
+    model.forward = lambda x, by=2: x * by
+    assert model(4, by=3) == (12, "called")
+    assert weakref.ref(model)() is model
+    shallow = copy.copy(model.layer)
+    assert shallow.weight is model.layer.weight
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        twin = pickle.loads(pickle.dumps(model.layer, protocol))
+        assert twin.weight.tolist() == model.layer.weight.tolist()
+    replica = nn.Linear.__new__(nn.Linear)
+    replica.__dict__.update(model.layer.__dict__)
+    assert replica.weight is model.layer.weight
+    assert replica(tg.ones(1, 2)).shape == (1, 2)
 
 
 def test_containers() -> None:

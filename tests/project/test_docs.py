@@ -30,7 +30,7 @@ def test_links_lead_to_what_they_name(links: Any, document: Path) -> None:
 def test_one_step_goes_from_the_command_to_the_kernel(links: Any) -> None:
     text = (ROOT / "docs" / "one-step.md").read_text(encoding="utf-8")
     symbols = [symbol for symbol, _, _ in links.LINK.findall(text)]
-    way = ["train", "Trainer.fit", "Module.__call__", "Operation.apply", "Node", "Kernels", "vector_gemm", "tile",
+    way = ["train", "Trainer.fit", "_Called.__call__", "Operation.apply", "Node", "Kernels", "vector_gemm", "tile",
            "backward", "_Pass.propagate", "Optimizer.step", "adam", "History"]  # fmt: skip
     places = [symbols.index(symbol) for symbol in way]
     assert places == sorted(places)

@@ -4,6 +4,8 @@ cimport cython
 
 from .variable cimport Node, Variable
 
+cdef object _hide, _show
+
 @cython.locals(edge=tuple, parent=Node)
 cpdef hide(Node node)
 

@@ -17,29 +17,35 @@ from typing import Any
 
 from .variable import Node, Variable
 
+_Change = Callable[[Node, tuple[Any, ...], tuple[Any, ...]], None]
+_hide: _Change | None = None
+_show: _Change | None = None
 
-class Collector:
-    """How nodes are hidden and shown; the compiled kernels can do it, and without them nothing is hidden."""
 
-    # of (node, its edges, what it has saved); its other tuples hold nothing that the collector would look at again
-    hide: Callable[[Node, tuple[Any, ...], tuple[Any, ...]], None] | None = None
-    show: Callable[[Node, tuple[Any, ...], tuple[Any, ...]], None] | None = None
+def use_collector(hide_node: _Change | None, show_node: _Change | None) -> None:
+    """Say how nodes are hidden and shown; without the compiled kernels, which can do it, nothing is hidden.
+
+    Both are called with a node, its edges and what it has saved; its other tuples hold nothing that the collector
+    would look at again.
+    """
+    global _hide, _show
+    _hide, _show = hide_node, show_node
 
 
 def hide(node: Node) -> None:
     """Hide a node of one of our own operations, if no cycle can go through it."""
-    change = Collector.hide
-    if change is None:
+    if _hide is None:
         return
     for edge in node._edges:
         if edge is None:
             continue
         if isinstance(edge[0], Node):
-            if not edge[0]._hidden:
+            parent = edge[0]
+            if not parent._hidden:
                 return
         elif _leads_on(edge[0]):
             return
-    change(node, node._edges, node._saved or ())
+    _hide(node, node._edges, node._saved or ())
     node._hidden = True
 
 
@@ -57,7 +63,7 @@ def reveal(x: Variable) -> None:
     shown = [x._node]
     x._node._hidden = False
     for node in shown:  # which grows
-        Collector.show(node, node._edges, node._saved or ())  # type: ignore[misc]
+        _show(node, node._edges, node._saved or ())  # type: ignore[misc]
         for edge in node._edges:
             if edge is not None and isinstance(edge[0], Node) and edge[0]._hidden:
                 edge[0]._hidden = False

@@ -20,15 +20,26 @@ _SEQUENCE = operator.attrgetter("_sequence")
 class Arithmetic:
     """The little arithmetic that the engine needs on gradients; `ops` fills it in with kernels."""
 
+    __slots__ = ("add", "add_into", "copy", "has_nan", "is_own", "ones", "own", "same_shape", "stack", "zeros")
+
     add: Callable[[Any, Any], Any]  # a new array a + b
     add_into: Callable[[Any, Any], None]  # a += b
     own: Callable[[Any], Any]  # the array itself if nobody else can hold its memory, else a copy
     is_own: Callable[[Any], bool]
     copy: Callable[[Any], Any]
     zeros: Callable[[tuple[int, ...], Any, Any], Any]  # of a shape and dtype, where another array is
-    ones: Callable[[tuple[int, ...], Any, Any], Any]
+    ones: Callable[[Any], Any]  # of the shape and dtype of another array, and where that is
     has_nan: Callable[[Any], bool]
+    same_shape: Callable[[Any, Any], bool]  # of an array and another, or a shape; a no says: look more carefully
     stack: Callable[[Sequence[Any]], Any]  # tensors of one shape as one tensor
+
+
+_arithmetic = Arithmetic()
+
+
+def arithmetic() -> Arithmetic:
+    """The one that the engine uses."""
+    return _arithmetic
 
 
 def backward(
@@ -83,9 +94,9 @@ def grad(
     for i, x in enumerate(wanted):
         if _key(x) in found:
             gradient = found[_key(x)][1]
-            result.append(gradient if create_graph else wrapped(Arithmetic.own(gradient)))
+            result.append(gradient if create_graph else wrapped(_arithmetic.own(gradient)))
         elif materialize_grads:
-            result.append(wrapped(Arithmetic.zeros(x._array.shape, x._array.dtype, x._array)))
+            result.append(wrapped(_arithmetic.zeros(x._array.shape, x._array.dtype, x._array)))
         elif allow_unused:
             result.append(None)
         else:
@@ -117,28 +128,31 @@ def _key(x: Variable) -> Any:
     return id(x) if x._node is None else (x._node, x._index)
 
 
-def _seed(root: Variable, gradient: Variable | None) -> Any:
+def _seed(root: Variable, gradient: Variable | None, create_graph: bool) -> Any:
+    """The gradient to begin with: `gradient`, or 1; an array, or a tensor if the pass is recorded."""
     refresh(root)
+    array = root._array
     if not root._requires_grad:
         raise StateError(
             "backward: the tensor does not require grad and has no graph; was it computed under no_grad(), "
             "or did no input have requires_grad=True?"
         )
     if gradient is None:
-        if root._array.size != 1:
+        if array.size != 1:
             raise StateError(
                 f"backward: a gradient can be left out for one number only, this tensor has shape "
-                f"{tuple(root._array.shape)}; reduce it first (.sum() or .mean()), or pass gradient="
+                f"{tuple(array.shape)}; reduce it first (.sum() or .mean()), or pass gradient="
             )
-        return wrapped(Arithmetic.ones(root._array.shape, root._array.dtype, root._array))
+        ones = _arithmetic.ones(array)
+        return wrapped(ones) if create_graph else ones
     if not isinstance(gradient, Variable):
         raise KindError(f"backward: the gradient is a {type(gradient).__name__}; it must be a tensor")
-    if gradient._array.shape != root._array.shape:
+    if gradient._array.shape != array.shape:
         raise StateError(
-            f"backward: the gradient has shape {tuple(gradient._array.shape)}, the tensor {tuple(root._array.shape)}: "
+            f"backward: the gradient has shape {tuple(gradient._array.shape)}, the tensor {tuple(array.shape)}: "
             f"they must be equal"
         )
-    return gradient
+    return gradient if create_graph else gradient._array
 
 
 def _needed(order: list[Node], targets: dict[Any, Any]) -> set[Node]:
@@ -167,6 +181,8 @@ class _Pass:
         self.into_grad = into_grad  # whether they will be added to `.grad`
         self.nodes: dict[Node, list[Any]] = {}  # for each output of a node None or (gradient, fresh)
         self.leaves: dict[int, tuple[Any, Any, bool]] = {}
+        self.recording = False  # whether operations were recorded before the pass
+        self.switched = False  # whether the pass has changed that
         self.hooked = False  # is there a leaf with hooks that wait for its gradient?
         self.waiting: dict[int, int] | None = None  # those leaves, and for how many more gradients they wait
         self.found: dict[Any, tuple[Any, Any, bool]] = {}  # what arrived where it was wanted
@@ -177,15 +193,15 @@ class _Pass:
             raise InputError(f"backward: {len(roots)} tensors but {len(seeds)} gradients")
         for i in range(len(roots)):
             root = roots[i]
-            start = _seed(root, seeds[i])
-            edge = (root, 0) if root._node is None else (root._node, root._index)
-            self.send(edge, start if self.create_graph else start._array, False)
+            start = _seed(root, seeds[i], self.create_graph)
+            self.send((root, 0) if root._node is None else (root._node, root._index), start, False)
         order = self.order()
         needed = None if self.targets is None else _needed(order, self.targets)
         if self.hooked and self.into_grad and self.targets is None:
             self.count_hooked(order)
-        recording = switch_grad(self.create_graph)
         try:
+            if self.create_graph:
+                self.set_recording()
             for node in order:
                 slots = self.nodes.pop(node, None)
                 if slots is not None:  # a gradient came this way
@@ -198,16 +214,26 @@ class _Pass:
                 leaf = arrival[0]
                 if leaf._requires_grad if self.targets is None else key in self.targets:
                     if leaf._hooks:
+                        self.set_recording()
                         arrival = (leaf, *_hooked(leaf._hooks, arrival[1], arrival[2], self.create_graph))
                     self.found[key] = arrival
         finally:
-            switch_grad(recording)
+            if self.switched:
+                switch_grad(self.recording)
+
+    def set_recording(self) -> None:
+        """Before what may be recorded: it is if the pass is. Derivatives that are kernels alone do without."""
+        if not self.switched:
+            self.recording = switch_grad(self.create_graph)
+            self.switched = True
 
     def order(self) -> list[Node]:
         """All nodes that the roots depend on, newest first: a topological order, since parents are made before
         children."""
-        roots = list(self.nodes)
-        seen, stack, order = set(roots), roots, []
+        seen, stack, order = set(), [], []
+        for node in self.nodes:
+            seen.add(node)
+            stack.append(node)
         sorted_already, last = True, -1
         while stack:
             node = stack.pop()
@@ -222,7 +248,9 @@ class _Pass:
                     if target not in seen:
                         seen.add(target)
                         stack.append(target)
-                elif target._post_hooks:
+                    continue
+                leaf = target
+                if leaf._post_hooks:
                     self.hooked = True
         if not sorted_already:  # a chain is found in order
             order.sort(key=_SEQUENCE, reverse=True)
@@ -230,49 +258,51 @@ class _Pass:
 
     def visit(self, node: Node, slots: list[Any], needed: bool) -> None:
         """One node: its hooks, the targets among its outputs, and its derivative."""
-        grads, fresh = self.arrived(node, slots)
+        self.complete(node, slots)
         if self.targets is not None:
-            for i in range(len(grads)):
-                if grads[i] is not None and (node, i) in self.targets:
-                    self.found[(node, i)] = (self.targets[(node, i)], grads[i], False)
-                    fresh[i] = False  # further down nothing may be added into it
+            for i in range(len(slots)):
+                gradient = slots[i][0]
+                if gradient is not None and (node, i) in self.targets:
+                    self.found[(node, i)] = (self.targets[(node, i)], gradient, False)
+                    slots[i] = (gradient, False)  # further down nothing may be added into it
         if not needed:
             return
         try:
-            self.propagate(node, grads, fresh)
+            self.propagate(node, slots)
         except Exception as error:
             anomaly.explain(node, error)
             raise
 
-    def arrived(self, node: Node, slots: list[Any]) -> tuple[list[Any], list[bool]]:
+    def complete(self, node: Node, slots: list[Any]) -> None:
         """The gradient of each output of `node`, after its hooks; zeros (or None) where none came."""
-        grads, fresh = [], []
         for i in range(len(slots)):
             slot = slots[i]
             if slot is None:
                 slot = (None, False)
                 if node.materialize_grads and node._outputs[i][1] is not None:
-                    zeros = Arithmetic.zeros(*node._outputs[i], _first_array(slots))
+                    zeros = _arithmetic.zeros(*node._outputs[i], _first_array(slots))
                     slot = (wrapped(zeros) if self.create_graph else zeros, True)
             elif node._hooks is not None or node._retained is not None:
+                self.set_recording()
                 slot = _hooked((node._hooks or {}).get(i), slot[0], slot[1], self.create_graph)
                 keeper = node._retained[i]() if node._retained is not None and i in node._retained else None
                 if keeper is not None:
                     _accumulate(keeper, slot[0], False, self.create_graph)
-            grads.append(slot[0])
-            fresh.append(slot[1])
-        return grads, fresh
+            else:
+                continue  # nearly always
+            slots[i] = slot
 
-    def propagate(self, node: Node, grads: list[Any], fresh: list[bool]) -> None:
+    def propagate(self, node: Node, slots: list[Any]) -> None:
         """One step of the chain rule: the node's derivative, and its results sent along the edges."""
         operation = node._operation
         fused = None if self.create_graph else operation.fused_backward
         if fused is not None:
-            results = fused(node, grads[0]) if len(grads) == 1 else fused(node, *grads)
+            results = fused(node, slots[0][0]) if len(slots) == 1 else fused(node, *[slot[0] for slot in slots])
         elif self.create_graph:
-            results = operation.backward(node, *grads)
+            results = operation.backward(node, *[slot[0] for slot in slots])
         else:
-            results = operation.backward(node, *[None if g is None else wrapped(g) for g in grads])
+            self.set_recording()
+            results = operation.backward(node, *[None if slot[0] is None else wrapped(slot[0]) for slot in slots])
         if not isinstance(results, tuple):
             results = (results,)
         if len(results) != len(node._edges):
@@ -281,14 +311,14 @@ class _Pass:
                 f"return one for each, None for constants"
             )
         if anomaly_state.enabled:
-            anomaly.check(node, results, Arithmetic.has_nan)
+            anomaly.check(node, results, _arithmetic.has_nan)
         for i in range(len(results)):
             edge, gradient = node._edges[i], results[i]
             if edge is None or gradient is None:
                 continue
             value = gradient._array if isinstance(gradient, Variable) else gradient
-            shape = node.input_shape(i)
-            if value.shape != shape:
+            if not _arithmetic.same_shape(value, node.input_like(i)) and value.shape != node.input_shape(i):
+                shape = node.input_shape(i)
                 raise StateError(
                     f"{node._name}.backward: the gradient of argument {i} has shape {tuple(value.shape)}, "
                     f"the argument {tuple(shape)}; sum over the axes that were broadcast"
@@ -296,7 +326,7 @@ class _Pass:
             if self.create_graph:
                 self.send(edge, gradient, False)
             else:
-                self.send(edge, value, fused is not None and _is_fresh(value, i, results, grads, fresh))
+                self.send(edge, value, fused is not None and _is_fresh(value, i, results, slots))
 
     def send(self, edge: tuple[Any, int], gradient: Any, fresh: bool) -> None:
         """Add `gradient` at the end of `edge`."""
@@ -319,13 +349,13 @@ class _Pass:
         """What is held already and one more gradient, in the memory of one of them if that is nobody else's."""
         if self.create_graph:
             return held[0] + gradient, True
-        if held[1] and Arithmetic.is_own(held[0]):
-            Arithmetic.add_into(held[0], gradient)
+        if held[1] and _arithmetic.is_own(held[0]):
+            _arithmetic.add_into(held[0], gradient)
             return held
-        if fresh and Arithmetic.is_own(gradient):
-            Arithmetic.add_into(gradient, held[0])
+        if fresh and _arithmetic.is_own(gradient):
+            _arithmetic.add_into(gradient, held[0])
             return gradient, True
-        return Arithmetic.add(held[0], gradient), True
+        return _arithmetic.add(held[0], gradient), True
 
     # -- leaves that somebody waits for ------------------------------------------------------------------------
     def count_hooked(self, order: list[Node]) -> None:
@@ -352,6 +382,7 @@ class _Pass:
                 continue
             del waiting[key]
             if key in self.leaves and edge[0]._requires_grad:
+                self.set_recording()
                 leaf, gradient, fresh = self.leaves.pop(key)
                 gradient, fresh = _hooked(leaf._hooks, gradient, fresh, self.create_graph)
                 _accumulate(leaf, gradient, fresh, self.create_graph)
@@ -361,7 +392,7 @@ class _Pass:
 def _first_array(slots: list[Any]) -> Any:
     """An array of a gradient that did come."""
     for slot in slots:
-        if slot is not None:
+        if slot is not None and slot[0] is not None:
             return slot[0]._array if isinstance(slot[0], Variable) else slot[0]
     return None
 
@@ -382,17 +413,18 @@ def _hooked(hooks: Any, gradient: Any, fresh: bool, create_graph: bool) -> tuple
     return gradient, fresh
 
 
-def _is_fresh(value: Any, position: int, results: tuple[Any, ...], grads: list[Any], fresh: list[bool]) -> bool:
+def _is_fresh(value: Any, position: int, results: tuple[Any, ...], slots: list[Any]) -> bool:
     """A fused derivative's array is nobody else's, unless it is an incoming gradient or was returned twice.
 
-    Or a view of one: that is looked at (`Arithmetic.own`) where it matters.
+    Or a view of one: that is looked at (`_arithmetic.own`) where it matters.
     """
     for i in range(len(results)):
         if results[i] is value and i != position:
             return False
-    for i in range(len(grads)):
-        if grads[i] is value:
-            return fresh[i]
+    for i in range(len(slots)):
+        slot = slots[i]
+        if slot[0] is value:
+            return slot[1]  # type: ignore[no-any-return]
     return True
 
 
@@ -402,11 +434,11 @@ def _accumulate(leaf: Variable, gradient: Any, fresh: bool, create_graph: bool) 
         leaf._grad = gradient if leaf._grad is None else leaf._grad + gradient
         reveal(leaf._grad)
     elif leaf._grad is None:
-        leaf._grad = wrapped(Arithmetic.own(gradient) if fresh else Arithmetic.copy(gradient))
+        leaf._grad = wrapped(_arithmetic.own(gradient) if fresh else _arithmetic.copy(gradient))
     elif leaf._grad._requires_grad:
-        leaf._grad = wrapped(Arithmetic.add(leaf._grad._array, gradient))
+        leaf._grad = wrapped(_arithmetic.add(leaf._grad._array, gradient))
     else:
-        Arithmetic.add_into(leaf._grad._array, gradient)
+        _arithmetic.add_into(leaf._grad._array, gradient)
         leaf._grad._version.changes += 1
 
 

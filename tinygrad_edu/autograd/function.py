@@ -125,8 +125,9 @@ def record(node: Node, args: tuple[Any, ...], inputs: Any, values: tuple[Any, ..
             outputs.append(((), None))
             continue
         y = tensors[i]
-        dtype = y._array.dtype
-        outputs.append((y._array.shape, dtype))
+        array = y._array
+        dtype = array.dtype
+        outputs.append((array.shape, dtype))
         if dtype.kind == "f" and not (node.non_differentiable and _is_one_of(values[i], node.non_differentiable)):
             y._node, y._index, y._requires_grad = node, i, True
     node._outputs = tuple(outputs)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import KindError, ShapeError, StateError
-from .engine import Arithmetic, grad
+from .engine import arithmetic, grad
 from .grad_mode import enable_grad
 from .variable import Variable
 
@@ -31,11 +31,11 @@ def _fresh(inputs: Sequence[Any], create_graph: bool) -> tuple[Any, ...]:
 
 
 def _zeros(x: Any) -> Any:
-    return Variable.wrap(Arithmetic.zeros(x._array.shape, x._array.dtype, x._array))
+    return Variable.wrap(arithmetic().zeros(x._array.shape, x._array.dtype, x._array))
 
 
 def _ones(x: Any) -> Any:
-    return Variable.wrap(Arithmetic.ones(x._array.shape, x._array.dtype, x._array))
+    return Variable.wrap(arithmetic().ones(x._array))
 
 
 def gradients(
@@ -86,9 +86,9 @@ def jacobian_rows(y: Any, inputs: Sequence[Any], create_graph: bool, strict: boo
     shapes = [(*y.shape, *x.shape) for x in inputs]
     return tuple(
         [
-            Arithmetic.stack(row).reshape(shape)
+            arithmetic().stack(row).reshape(shape)
             if row
-            else Variable.wrap(Arithmetic.zeros(shape, x._array.dtype, x._array))
+            else Variable.wrap(arithmetic().zeros(shape, x._array.dtype, x._array))
             for row, shape, x in zip(rows, shapes, inputs, strict=True)
         ]
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import StateError
-from .engine import Arithmetic, grad
+from .engine import arithmetic, grad
 from .variable import Variable
 
 
@@ -66,7 +66,7 @@ def gradgradcheck(
 
 def _uneven(y: Any) -> Any:
     """A fixed gradient for y, different in each entry: with equal ones, derivatives of a softmax would cancel."""
-    seed = Variable.wrap(Arithmetic.zeros(y._array.shape, y._array.dtype, y._array))
+    seed = Variable.wrap(arithmetic().zeros(y._array.shape, y._array.dtype, y._array))
     flat = seed._array.reshape(-1)
     for i in range(flat.size):
         flat[i] = 0.5 + (0.618 * i) % 1
@@ -93,7 +93,7 @@ def _check_input(
     outputs = _differentiable(function, args)
     for number, y in enumerate(outputs):
         for entry in range(y.numel()):
-            seed = Variable.wrap(Arithmetic.zeros(y._array.shape, y._array.dtype, y._array))
+            seed = Variable.wrap(arithmetic().zeros(y._array.shape, y._array.dtype, y._array))
             seed._array.reshape(-1)[entry] = 1.0
             (analytic,), (again,) = [grad([y], [x], [seed], retain_graph=True, allow_unused=True) for _ in range(2)]
             if analytic is not None and again is not None and not (abs(analytic - again) <= nondet_tol)._array.all():
@@ -116,7 +116,7 @@ def _differences(function: Callable[..., Any], args: tuple[Any, ...], flat: Any,
         for shift in (eps, -eps):
             flat[i] = before + shift
             # copies: an output may be a view of the input, which is about to change
-            sides.append([Arithmetic.copy(y._array).reshape(-1) for y in _differentiable(function, args)])
+            sides.append([arithmetic().copy(y._array).reshape(-1) for y in _differentiable(function, args)])
     finally:
         flat[i] = before
     return [(above - below) / (2 * eps) for above, below in zip(*sides)]  # noqa: B905 - the same function twice

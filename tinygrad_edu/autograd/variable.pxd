@@ -2,6 +2,8 @@
 
 cimport cython
 
+cdef object _tensor_class
+
 cdef class Version:
     cdef public Py_ssize_t changes
 
@@ -45,6 +47,7 @@ cdef class Node:
     cdef public bint _is_view, _hidden, materialize_grads
     cpdef _begin(self, object operation, tuple needs_input_grad)
     @cython.locals(edge=tuple, node=Node, leaf=Variable)
+    cpdef input_like(self, Py_ssize_t i)
     cpdef tuple input_shape(self, Py_ssize_t i)
     @cython.locals(saved=Saved, arrays=list)
     cpdef tuple _arrays(self)

@@ -215,14 +215,19 @@ class Node:
         self.materialize_grads = value
 
     # -- what backward calls ---------------------------------------------------------------------------------
-    def input_shape(self, i: int) -> tuple[int, ...]:
-        """The shape of argument i, which wants a gradient."""
+    def input_like(self, i: int) -> Any:
+        """What has the shape of argument i, which wants a gradient: that shape, or the array of a leaf."""
         edge: Any = self._edges[i]
         if isinstance(edge[0], Node):
             node = edge[0]
             return node._outputs[edge[1]][0]
         leaf = edge[0]
-        return leaf._array.shape  # type: ignore[no-any-return]
+        return leaf._array
+
+    def input_shape(self, i: int) -> tuple[int, ...]:
+        """The shape of argument i, which wants a gradient."""
+        like = self.input_like(i)
+        return like if isinstance(like, tuple) else like.shape  # type: ignore[no-any-return]
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:

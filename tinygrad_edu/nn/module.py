@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import on
+from ..kernels import K, on
 from ..tensor import HookHandle, Tensor, check_dtype
 from .hooks import (
     ALL_BACKWARD,
@@ -35,7 +35,33 @@ HOOKS = (
 )
 
 
-class Module:
+_has_no_hooks = getattr(K, "has_no_hooks", None)  # says quickly that a module has none; nothing else
+_weight_and_bias = getattr(K, "weight_and_bias", lambda module: None)
+
+
+class _Called:
+    """What every use of a module goes through, apart so that it can be compiled without calls by name (module.pxd)."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _is_watched(self):
+            return call_with_hooks(self, args, kwargs)
+        return self.forward(*args, **kwargs) if kwargs else self.forward(*args)  # type: ignore[attr-defined]
+
+
+def _is_watched(module: Any) -> bool:
+    """Whether a call of the module calls hooks."""
+    if _has_no_hooks is None or not _has_no_hooks(module):
+        own = module.__dict__  # asked once: an attribute of a module, which has a __getattr__, is dear
+        try:
+            watched = own["_forward_hooks"] or own["_forward_pre_hooks"]
+            if watched or own["_backward_hooks"] or own["_backward_pre_hooks"]:
+                return True
+        except KeyError:
+            raise AttributeError(f"{type(module).__name__}: call super().__init__() in its __init__ first") from None
+    return bool(ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE)
+
+
+class Module(_Called):
     """The base of all layers and models: subclass it, assign parameters and modules to attributes, write `forward`.
 
     Assignment registers: `Parameter`s are what optimisers change, `Module`s are searched in turn, buffers
@@ -59,18 +85,6 @@ class Module:
         """The computation; subclasses write it, callers call the module itself."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        own = self.__dict__  # asked once: an attribute of a module, which has a __getattr__, is dear
-        try:
-            watched = own["_forward_hooks"] or own["_forward_pre_hooks"]
-            watched = watched or own["_backward_hooks"] or own["_backward_pre_hooks"]
-            watched = watched or ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__}: call super().__init__() in its __init__ first") from None
-        if watched:
-            return call_with_hooks(self, args, kwargs)
-        return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
-
     def _held(self, name: str) -> Any:
         """`getattr(self, name)` of a parameter or buffer; a look for an attribute that is not there is dear."""
         own = self.__dict__
@@ -80,10 +94,7 @@ class Module:
 
     def _weight_and_bias(self) -> tuple[Any, Any]:
         """`self.weight, self.bias`, which nearly always are parameters."""
-        own = self.__dict__["_parameters"]
-        if "weight" in own and "bias" in own:
-            return own["weight"], own["bias"]
-        return self.weight, self.bias
+        return _weight_and_bias(self) or (self.weight, self.bias)
 
     # -- hooks -----------------------------------------------------------------------------------------------
     def register_forward_hook(

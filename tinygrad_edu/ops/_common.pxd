@@ -4,6 +4,8 @@ cimport cython
 
 from ..autograd.variable cimport Variable
 
+cdef dict _ONE
+
 
 @cython.locals(x=Variable, y=Variable)
 cpdef operands(object a, object b, int at_least=*)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.collector import Collector
-from ..autograd.engine import Arithmetic
+from ..autograd.collector import use_collector
+from ..autograd.engine import arithmetic
 from ..autograd.variable import Variable
 from ..errors import KindError, RangeError, ShapeError, StateError
 from ..kernels import K, beside, device_of, host, moved, on_gpu, reshaped
@@ -73,21 +73,14 @@ def _add_into(held: Array, gradient: Array) -> None:
     K.add(held, gradient, out=held)
 
 
-Arithmetic.add = staticmethod(lambda a, b: K.add(a, b))
-Arithmetic.add_into = staticmethod(_add_into)
-Arithmetic.own = staticmethod(own)
-Arithmetic.is_own = staticmethod(is_own)
-Arithmetic.copy = staticmethod(lambda a: K.copy(a))
-Arithmetic.zeros = staticmethod(lambda shape, dtype, like: beside(like).full(shape, 0, dtype))
-Collector.hide, Collector.show = getattr(K, "hide_node", None), getattr(K, "show_node", None)
-Arithmetic.has_nan = staticmethod(lambda a: bool(host(K.ne(a, a)).any()))
 _ONE: dict[Any, Array] = {}
 
 
-def _ones(shape: tuple[int, ...], dtype: np.dtype[Any], like: Array) -> Array:
+def _ones(like: Array) -> Array:
     """Ones. A single one, with which nearly every backward pass begins, is always the same array: nobody changes it."""
-    if shape or on_gpu(like):
-        return beside(like).full(shape, 1, dtype)
+    dtype = like.dtype
+    if like.ndim or (type(like) is not _ndarray and on_gpu(like)):
+        return beside(like).full(like.shape, 1, dtype)
     one = _ONE.get(dtype)
     if one is None:
         one = _ONE[dtype] = np.ones((), dtype)  # of NumPy's memory: `own` makes a copy
@@ -95,7 +88,16 @@ def _ones(shape: tuple[int, ...], dtype: np.dtype[Any], like: Array) -> Array:
     return one
 
 
-Arithmetic.ones = staticmethod(_ones)
+_engine = arithmetic()
+_engine.add = lambda a, b: K.add(a, b)
+_engine.add_into = _add_into
+_engine.own, _engine.is_own = own, is_own
+_engine.copy = lambda a: K.copy(a)
+_engine.zeros = lambda shape, dtype, like: beside(like).full(shape, 0, dtype)
+_engine.ones = _ones
+_engine.has_nan = lambda a: bool(host(K.ne(a, a)).any())
+_engine.same_shape = getattr(K, "same_shape", lambda array, like: False)
+use_collector(getattr(K, "hide_node", None), getattr(K, "show_node", None))
 
 
 def category(dtype: np.dtype[Any]) -> int:

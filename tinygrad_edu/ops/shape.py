@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Operation
-from ..autograd.engine import Arithmetic
+from ..autograd.engine import arithmetic
 from ..autograd.function import applied
 from ..autograd.variable import Variable
 from ..errors import InputError, KindError, RangeError
@@ -351,4 +351,4 @@ def several_views(pieces: Sequence[Any], operation: str) -> tuple[Any, ...]:
     return tuple(pieces)
 
 
-Arithmetic.stack = staticmethod(stack)
+arithmetic().stack = stack
