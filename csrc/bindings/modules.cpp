@@ -7,11 +7,12 @@ namespace {
 
 PyObject* own_dictionary(PyObject* module) { return PyObject_GenericGetDict(module, nullptr); }
 
-// Whether the module's own dictionaries of hooks are there, and empty.
-PyObject* has_no_hooks(PyObject*, PyObject* module) {
+// Whether the module has neither hooks nor a forward of its own.
+PyObject* is_plain(PyObject*, PyObject* module) {
     static PyObject* const kinds[] = {
         PyUnicode_InternFromString("_forward_hooks"), PyUnicode_InternFromString("_forward_pre_hooks"),
         PyUnicode_InternFromString("_backward_hooks"), PyUnicode_InternFromString("_backward_pre_hooks")};
+    static PyObject* const forward = PyUnicode_InternFromString("forward");
     const auto own = py::reinterpret_steal<py::object>(own_dictionary(module));
     if (!own) return nullptr;
     for (PyObject* kind : kinds) {
@@ -19,7 +20,8 @@ PyObject* has_no_hooks(PyObject*, PyObject* module) {
         if (!hooks && PyErr_Occurred()) return nullptr;
         if (!hooks || !PyDict_Check(hooks) || PyDict_Size(hooks) != 0) Py_RETURN_FALSE;
     }
-    Py_RETURN_TRUE;
+    const int replaced = PyDict_Contains(own.ptr(), forward);
+    return replaced < 0 ? nullptr : PyBool_FromLong(!replaced);
 }
 
 // The parameters (weight, bias), or None if one of them is not a parameter of the module.
@@ -40,8 +42,9 @@ PyObject* weight_and_bias(PyObject*, PyObject* module) {
 }
 
 PyMethodDef functions[] = {
-    {"has_no_hooks", has_no_hooks, METH_O,
-     "has_no_hooks(module, /)\n--\n\nTrue if a call of the module calls no hooks of its own; False if that is to be found out."},
+    {"is_plain", is_plain, METH_O,
+     "is_plain(module, /)\n--\n\nTrue if the module has neither hooks nor a forward of its own; False if that is to be found "
+     "out."},
     {"weight_and_bias", weight_and_bias, METH_O,
      "weight_and_bias(module, /)\n--\n\nThe module's parameters of these names; None if they are to be looked for."},
     {nullptr, nullptr, 0, nullptr},

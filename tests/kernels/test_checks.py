@@ -121,20 +121,23 @@ HOOK_KINDS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backw
 
 @compiled
 @pytest.mark.parametrize("kind", HOOK_KINDS)
-def test_has_no_hooks(kind: str) -> None:
+def test_is_plain(kind: str) -> None:
     layer = tg.nn.Linear(2, 2)
-    assert K.has_no_hooks(layer)
+    assert K.is_plain(layer)
     hooks = getattr(layer, kind)
     hooks[0] = "a hook"
-    assert not K.has_no_hooks(layer)
+    assert not K.is_plain(layer)
     hooks.clear()
-    assert K.has_no_hooks(layer)
+    assert K.is_plain(layer)
     layer.__dict__[kind] = None  # what it means is for others to find out
-    assert not K.has_no_hooks(layer)
+    assert not K.is_plain(layer)
     del layer.__dict__[kind]
-    assert not K.has_no_hooks(layer)
+    assert not K.is_plain(layer)
     with pytest.raises(AttributeError, match=r"call super\(\).__init__\(\)"):
         layer(tg.ones(1, 2))
+    layer = tg.nn.Linear(2, 2)
+    layer.forward = lambda x: x  # type: ignore[method-assign]
+    assert not K.is_plain(layer)
 
 
 @compiled
@@ -150,6 +153,6 @@ def test_weight_and_bias() -> None:
     assert layer._weight_and_bias()[1] is layer.bias
     assert layer(tg.zeros(1, 2)).tolist() == [[1.0] * 3]
     assert K.weight_and_bias(tg.nn.ReLU()) is None
-    for check in (K.weight_and_bias, K.has_no_hooks):
+    for check in (K.weight_and_bias, K.is_plain):
         with pytest.raises(AttributeError):
             check(3)

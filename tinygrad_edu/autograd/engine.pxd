@@ -45,6 +45,8 @@ cdef class _Pass:
     cpdef settle(self, Node node)
 
 
+cpdef list _seeds(object grads, Py_ssize_t count)
+
 cpdef _seed(Variable root, object gradient, bint create_graph)
 
 cpdef _key(Variable x)

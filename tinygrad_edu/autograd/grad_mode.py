@@ -35,9 +35,10 @@ def is_grad_enabled() -> bool:
 def switch_grad(enabled: bool) -> bool:
     """Record operations from now on, or do not; what it was before."""
     thread = get_ident()
-    before = thread not in _off
+    before = not _off or thread not in _off
     if enabled:
-        _off.discard(thread)
+        if not before:
+            _off.remove(thread)
     elif before:
         if thread not in _known:
             _end.of = _EndOfThread(thread)

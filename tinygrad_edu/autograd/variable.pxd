@@ -32,6 +32,7 @@ cdef class Saved:
     cdef public Py_ssize_t changes, index
     cdef public object value
     cdef public Version version
+    @cython.locals(leaf=Variable)
     cpdef array(self)
     cpdef tensor(self, Node holder)
 

@@ -129,7 +129,10 @@ class Saved:
 
     def array(self) -> Any:
         """The value as an array."""
-        return self.value._array if isinstance(self.value, Variable) else self.value
+        if isinstance(self.value, Variable):
+            leaf = self.value
+            return leaf._array
+        return self.value
 
     def tensor(self, holder: Node) -> Any:
         """The value as a tensor that knows its place in the graph; `holder` is the node that it was saved for."""

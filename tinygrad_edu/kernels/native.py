@@ -44,7 +44,7 @@ set_num_threads, get_num_threads = _native.set_num_threads, _native.get_num_thre
 memory_stats, empty_cache = _native.memory_stats, _native.empty_cache
 hide_node, show_node = _native.hide_node, _native.show_node
 alike, linear_fits, of_one_dtype = _native.alike, _native.linear_fits, _native.of_one_dtype
-has_no_hooks, weight_and_bias = _native.has_no_hooks, _native.weight_and_bias
+is_plain, weight_and_bias = _native.is_plain, _native.weight_and_bias
 same_places, same_shape = _native.same_places, _native.same_shape
 
 

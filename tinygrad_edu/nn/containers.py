@@ -11,9 +11,8 @@ from .. import ops
 from ..errors import KindError, RangeError
 from ..tensor import Tensor
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
-from .hooks import ALL_BACKWARD, ALL_BACKWARD_PRE, ALL_FORWARD, ALL_FORWARD_PRE
 from .layers import Linear
-from .module import Module
+from .module import Module, is_plain
 from .parameter import Parameter
 from .pooling import MaxPool1d, MaxPool2d, MaxPool3d
 
@@ -99,7 +98,7 @@ class Sequential(_Indexed):
                 waiting = None
                 if joined is not None:
                     continue
-            if type(module) in _JOINED and not watched(module):
+            if type(module) in _JOINED and is_plain(module):
                 waiting = module
             else:
                 input = module(input)  # type: ignore[misc]
@@ -124,28 +123,19 @@ def _with_activation(layer: Any, module: Any, input: Any) -> Any:
     name = _ACTIVATIONS.get(kind, "")
     if kind is GELU:
         name = "gelu_tanh" if module.approximate == "tanh" else "gelu"
-    return linear_activation(layer, input, name) if name and not watched(module) else None
+    return linear_activation(layer, input, name) if name and is_plain(module) else None
 
 
 def _after_pool(relu: Any, module: Any, input: Any) -> Any:
     """What a ReLU and the max pool after it give; None if `module` is none, or is watched. max(relu(x)) = relu(max(x)):
     the largest entry is the same, and where it is not positive no gradient passes."""
-    if type(module) not in (MaxPool1d, MaxPool2d, MaxPool3d) or module.return_indices or watched(module):
+    if type(module) not in (MaxPool1d, MaxPool2d, MaxPool3d) or module.return_indices or not is_plain(module):
         return None
     return relu(module(input))
 
 
 #: What may join the module after it.
 _JOINED: dict[type, Callable[[Any, Any, Any], Any]] = {Linear: _with_activation, ReLU: _after_pool}
-
-
-def watched(module: Any) -> bool:
-    """Does a hook wait for this module's call, or has its forward been replaced?"""
-    own = module.__dict__
-    return bool(
-        own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
-        or ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE or "forward" in own
-    )  # fmt: skip
 
 
 class ModuleList(_Indexed):

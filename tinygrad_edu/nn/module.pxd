@@ -8,5 +8,7 @@ cdef class _Called:
     pass
 
 
+cpdef bint is_plain(object module) except -1
+
 @cython.locals(own=dict)
 cpdef bint _is_watched(object module) except -1

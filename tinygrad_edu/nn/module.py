@@ -35,7 +35,8 @@ HOOKS = (
 )
 
 
-_has_no_hooks = getattr(K, "has_no_hooks", None)  # says quickly that a module has none; nothing else
+# The compiled kernels say quickly what is nearly always so; a no says nothing.
+_plain = getattr(K, "is_plain", lambda module: False)
 _weight_and_bias = getattr(K, "weight_and_bias", lambda module: None)
 
 
@@ -43,22 +44,27 @@ class _Called:
     """What every use of a module goes through, apart so that it can be compiled without calls by name (module.pxd)."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _is_watched(self):
+        if not is_plain(self) and _is_watched(self):
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs) if kwargs else self.forward(*args)  # type: ignore[attr-defined]
 
 
+def is_plain(module: Any) -> bool:
+    """Whether a call of the module is the forward of its class and nothing more: no hooks, no forward of its own."""
+    if ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE:
+        return False
+    return bool(_plain(module)) or not ("forward" in module.__dict__ or _is_watched(module))
+
+
 def _is_watched(module: Any) -> bool:
     """Whether a call of the module calls hooks."""
-    if _has_no_hooks is None or not _has_no_hooks(module):
-        own = module.__dict__  # asked once: an attribute of a module, which has a __getattr__, is dear
-        try:
-            watched = own["_forward_hooks"] or own["_forward_pre_hooks"]
-            if watched or own["_backward_hooks"] or own["_backward_pre_hooks"]:
-                return True
-        except KeyError:
-            raise AttributeError(f"{type(module).__name__}: call super().__init__() in its __init__ first") from None
-    return bool(ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE)
+    own = module.__dict__  # asked once: an attribute of a module, which has a __getattr__, is dear
+    try:
+        watched = own["_forward_hooks"] or own["_forward_pre_hooks"]
+        watched = watched or own["_backward_hooks"] or own["_backward_pre_hooks"]
+    except KeyError:
+        raise AttributeError(f"{type(module).__name__}: call super().__init__() in its __init__ first") from None
+    return bool(watched or ALL_FORWARD or ALL_FORWARD_PRE or ALL_BACKWARD or ALL_BACKWARD_PRE)
 
 
 class Module(_Called):

@@ -12,10 +12,10 @@ from ..ops import ShapeError
 from . import functional as F
 from . import init
 from .attention import MultiheadAttention
-from .containers import ModuleList, linear_activation, watched
+from .containers import ModuleList, linear_activation
 from .dropout import Dropout
 from .layers import Linear
-from .module import Module
+from .module import Module, is_plain
 from .normalization import LayerNorm
 
 Activation = str | Callable[[Any], Any]
@@ -38,7 +38,7 @@ class _Layer(Module):
     def _feed(self, x: Any, last: Dropout) -> Any:
         """x through both linear maps; the first and a plain relu or gelu run as one operation."""
         name = {F.relu: "relu", F.gelu: "gelu"}.get(self.activation)
-        if name and type(self.linear1) is Linear and not watched(self.linear1):
+        if name and type(self.linear1) is Linear and is_plain(self.linear1):
             h = linear_activation(self.linear1, x, name)
         else:
             h = self.activation(self.linear1(x))

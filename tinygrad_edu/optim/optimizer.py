@@ -236,7 +236,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     def hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not self._pre_hooks and not self._post_hooks:
-            return step(self, *args, **kwargs)
+            return step(self, *args, **kwargs) if args or kwargs else step(self)
         if self._pre_hooks:
             for hook in list(self._pre_hooks.values()):
                 changed = hook(self, args, kwargs)

@@ -1,0 +1,3 @@
+# Types for the compiled form of containers.py; without a compiler nothing reads them.
+
+from .module cimport is_plain
