@@ -181,7 +181,7 @@ class Tensor(OperationMethods):
         self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
     ) -> None:
         """Accumulate d self / d leaf into `.grad` of every leaf it depends on."""
-        backward(self, gradient, retain_graph, create_graph, inputs)
+        backward(self, None if gradient is None else [gradient], retain_graph, create_graph, inputs)
 
     def register_hook(self, hook: Any) -> Any:
         """Call `hook(grad)` when this tensor's gradient is computed; what it returns (if anything) replaces it."""

@@ -464,3 +464,11 @@ def test_leaf_gradients_add_up_over_many_paths_without_touching_saved_values() -
     y = sum((x * float(i) for i in range(10)), tg.zeros(1, dtype="float64"))
     y.backward(tg.ones(1, dtype="float64"))
     np.testing.assert_array_equal(x.grad.numpy(), [45.0])
+
+
+@pytest.mark.parametrize("gradient", [1.0, 3, np.ones(()), "x", [], [tg.ones(())]], ids=repr)
+def test_a_gradient_that_is_no_tensor_is_refused(gradient: Any) -> None:
+    x = leaf(1.0, 2.0)
+    with pytest.raises(TypeError, match=f"the gradient is a {type(gradient).__name__}; it must be a tensor"):
+        x.sum().backward(gradient)
+    assert x.grad is None
